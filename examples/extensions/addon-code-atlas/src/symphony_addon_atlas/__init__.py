@@ -1,0 +1,1 @@
+"""A panel that shows the report of the code atlas."""

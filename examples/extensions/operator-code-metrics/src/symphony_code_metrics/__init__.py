@@ -1,0 +1,1 @@
+"""Measures source files: lines, functions, complexity."""

@@ -1,0 +1,1 @@
+"""Keeps every result of a workflow, addressed by its content."""

@@ -1,0 +1,1 @@
+"""Runs workflow graphs in parallel on a durable event log."""

@@ -1,0 +1,1 @@
+"""The domain of Symphony: runs workflows through ports and nothing else."""

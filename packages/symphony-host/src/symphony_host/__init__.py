@@ -1,0 +1,1 @@
+"""The thin host of Symphony: discovery, plugins, configuration and the `symphony` command."""

@@ -1,0 +1,1 @@
+"""How Symphony's processes talk: envelope, framing, connections and transports."""

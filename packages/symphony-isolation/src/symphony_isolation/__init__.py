@@ -1,0 +1,1 @@
+"""Runs every Symphony extension in a supervised process of its own."""

@@ -1,0 +1,1 @@
+"""The contract of Symphony extensions: manifest, hooks, ports, worker runtime and test kit."""

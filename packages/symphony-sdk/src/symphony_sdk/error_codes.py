@@ -1,0 +1,97 @@
+"""Every error code of Symphony, with the text that `symphony explain CODE` prints.
+
+The letter after `SYM-` names the part: M manifest, E extension, C configuration, W workflow, R run,
+A artifact, P permission, T transport, O port, X internal. A code is never reused for another meaning.
+"""
+
+from typing import NamedTuple
+
+
+class ErrorCode(NamedTuple):
+    """One entry of the catalogue.
+
+    Args:
+        title: A few words, without a full stop.
+        explanation: Why it happens and how to mend it, for a person who has just met it.
+    """
+
+    title: str
+    explanation: str
+
+
+CATALOGUE: dict[str, ErrorCode] = {
+    # -- X: internal -------------------------------------------------------------------------------
+    "SYM-X001": ErrorCode(
+        "Internal error",
+        "Symphony met a state that its own code rules out, or an error of a newer version. Please report it "
+        "with the output of `symphony doctor --json`.",
+    ),
+    # -- M: manifest -------------------------------------------------------------------------------
+    "SYM-M001": ErrorCode(
+        "Manifest is invalid",
+        "The `symphony.toml` of an extension says something that its schema does not allow. The message names "
+        "the line and what was expected there.",
+    ),
+    # -- E: extension ------------------------------------------------------------------------------
+    "SYM-E001": ErrorCode(
+        "Extension failed",
+        "An extension could not be loaded or did something that its contract forbids. The host and the other "
+        "extensions go on; `symphony doctor` lists it with its reason.",
+    ),
+    # -- C: configuration --------------------------------------------------------------------------
+    "SYM-C001": ErrorCode(
+        "Setting is invalid",
+        "A value from the configuration file, a `SYMPHONY_*` variable or the command line is unknown or of the "
+        "wrong type. The message names the source and the setting.",
+    ),
+    # -- W: workflow -------------------------------------------------------------------------------
+    "SYM-W001": ErrorCode(
+        "Workflow is invalid",
+        "The workflow has one or more faults; each is listed with its node and a hint. `symphony validate FLOW` "
+        "shows them without running anything.",
+    ),
+    # -- R: run ------------------------------------------------------------------------------------
+    "SYM-R001": ErrorCode(
+        "Run failed",
+        "One or more nodes of a run failed. What had succeeded is kept: `symphony resume RUN` runs the rest.",
+    ),
+    "SYM-R003": ErrorCode(
+        "Cancelled",
+        "The run or the call was cancelled before it ended. `symphony resume RUN` goes on from there.",
+    ),
+    # -- A: artifact -------------------------------------------------------------------------------
+    "SYM-A001": ErrorCode(
+        "Artifact cannot be used",
+        "An artifact is missing, damaged, or could not be written. The message names its id.",
+    ),
+    # -- P: permission -----------------------------------------------------------------------------
+    "SYM-P001": ErrorCode(
+        "Permission denied",
+        "An extension used a file, a host, a system feature or a model that its manifest does not declare. Its "
+        "author declares it under `[[permissions.required]]` or `[[permissions.optional]]`.",
+    ),
+    # -- T: transport ------------------------------------------------------------------------------
+    "SYM-T001": ErrorCode(
+        "Message cannot be sent",
+        "Two processes of Symphony could not talk to each other. The message names both ends.",
+    ),
+    "SYM-T002": ErrorCode(
+        "Malformed message",
+        "Bytes from another process are not a message of the protocol: too long, not MessagePack, or of the "
+        "wrong shape. The connection is closed; nothing of it is executed.",
+    ),
+    "SYM-T003": ErrorCode(
+        "Peer is gone",
+        "The process at the other end closed its connection or died before it answered.",
+    ),
+    "SYM-T004": ErrorCode(
+        "Deadline exceeded",
+        "No answer came within the time that the request allowed.",
+    ),
+    # -- O: port -----------------------------------------------------------------------------------
+    "SYM-O001": ErrorCode(
+        "Port has no adapter",
+        "A part of Symphony that was asked for is not installed or not enabled. The message names the package "
+        "that brings it.",
+    ),
+}

@@ -1,0 +1,1 @@
+"""The workflow model of Symphony: builder, validation, JSON codec."""
