@@ -1,10 +1,11 @@
 """The operator: measures one file."""
 
+import warnings
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
-from symphony_sdk import Context, operator, provides_operators
+from symphony_sdk import Context, on_load, operator, provides_operators
 
 from symphony_code_metrics.measures import count_functions, count_lines, python_functions
 
@@ -107,6 +108,12 @@ def measure(
         complexity=sum(function.complexity for function in functions),
         complex=tuple(FunctionMetrics(*function) for function in functions[:5]),
     )
+
+
+@on_load
+def ignore_warnings_of_measured_code(ctx: Context) -> None:
+    """Parsing somebody's file must not fill the log with warnings about that file."""
+    warnings.simplefilter("ignore", SyntaxWarning)
 
 
 @provides_operators

@@ -34,8 +34,10 @@ class Walked(TypedDict):
 def walk_folder(
     ctx: Context,
     path: Annotated[str, msgspec.Meta(description="The folder")],
-    include: Annotated[list[str], msgspec.Meta(description="Globs of the files to take; empty for all")] = [],
-    exclude: Annotated[list[str], msgspec.Meta(description="Globs of what to leave out")] = [],
+    include: Annotated[
+        tuple[str, ...], msgspec.Meta(description="Globs of the files to take; empty for all")
+    ] = (),
+    exclude: Annotated[tuple[str, ...], msgspec.Meta(description="Globs of what to leave out")] = (),
     limit: Annotated[int, msgspec.Meta(ge=1, description="At most so many files")] = 100_000,
 ) -> Walked:
     """List the files below a folder."""
