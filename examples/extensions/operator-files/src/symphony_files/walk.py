@@ -6,7 +6,20 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-ALWAYS_LEFT_OUT = (".git", ".hg", ".svn", "__pycache__", ".venv", "node_modules", ".nox", ".tox")
+ALWAYS_LEFT_OUT = (
+    ".git",
+    ".hg",
+    ".svn",
+    "__pycache__",
+    ".venv",
+    "node_modules",
+    ".nox",
+    ".tox",
+    ".mypy_cache",
+    ".ruff_cache",
+    ".pytest_cache",
+    ".hypothesis",
+)
 """Folders that hold what tools made, not what people wrote."""
 
 
