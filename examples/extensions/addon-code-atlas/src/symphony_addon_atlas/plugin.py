@@ -1,10 +1,12 @@
 """The addon: a panel that shows a code atlas, a command that draws one, and a theme."""
 
+from collections.abc import Iterator
+
 from symphony_sdk import Addon, CommandSpec, PanelSpec, ThemeSpec, provides_addons
 
 
 @provides_addons
-def symphony_addons():
+def symphony_addons() -> Iterator[Addon]:
     """The addons of this extension."""
     yield Addon(
         "symphony.code-atlas.viewer",

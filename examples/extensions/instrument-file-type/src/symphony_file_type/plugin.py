@@ -1,5 +1,6 @@
 """The instrument: Google's magika model, run offline on the CPU."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import msgspec
@@ -76,6 +77,6 @@ class FileType(Instrument):
 
 
 @provides_instruments
-def symphony_instruments():
+def symphony_instruments() -> Iterator[Instrument]:
     """The instruments of this extension."""
     yield FileType()

@@ -1,11 +1,12 @@
 """The operator: measures one file."""
 
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
-from symphony_sdk import Context, on_load, operator, provides_operators
+from symphony_sdk import Context, Operator, on_load, operator, provides_operators
 
 from symphony_code_metrics.measures import count_functions, count_lines, python_functions
 
@@ -117,6 +118,6 @@ def ignore_warnings_of_measured_code(ctx: Context) -> None:
 
 
 @provides_operators
-def symphony_operators():
+def symphony_operators() -> Iterator[Operator[..., Any]]:
     """The operators of this extension."""
     yield measure

@@ -1,10 +1,11 @@
 """The operators: walk a folder, read a file."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 
 import msgspec
-from symphony_sdk import Context, SymphonyError, operator, provides_operators
+from symphony_sdk import Context, Operator, SymphonyError, operator, provides_operators
 
 from symphony_files.walk import walk
 
@@ -92,7 +93,7 @@ def read_file(
 
 
 @provides_operators
-def symphony_operators():
+def symphony_operators() -> Iterator[Operator[..., Any]]:
     """The operators of this extension."""
     yield walk_folder
     yield read_file

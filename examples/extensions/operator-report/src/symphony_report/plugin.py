@@ -1,9 +1,10 @@
 """The operator: draws a report and stores it as artifacts."""
 
-from typing import Annotated, TypedDict
+from collections.abc import Iterator
+from typing import Annotated, Any, TypedDict
 
 import msgspec
-from symphony_sdk import ArtifactRef, Context, operator, provides_operators
+from symphony_sdk import ArtifactRef, Context, Operator, operator, provides_operators
 
 from symphony_report.figures import FileMetrics, Summary, summarize
 from symphony_report.page import render_page
@@ -37,6 +38,6 @@ def render(
 
 
 @provides_operators
-def symphony_operators():
+def symphony_operators() -> Iterator[Operator[..., Any]]:
     """The operators of this extension."""
     yield render
