@@ -65,6 +65,55 @@ CATALOGUE: dict[str, ErrorCode] = {
         "An extension could not be loaded or did something that its contract forbids. The host and the other "
         "extensions go on; `symphony doctor` lists it with its reason.",
     ),
+    "SYM-E010": ErrorCode(
+        "Operation has no usable signature",
+        "The ports of an operator or an instrument are read from the annotations of its function. Annotate "
+        "every parameter and the result with JSON-like types, and return what the annotation says.",
+    ),
+    "SYM-E011": ErrorCode(
+        "Operation id is malformed",
+        "The id of an operation or an addon is `publisher.extension.name` in lower case: at least three parts "
+        "of letters, digits and hyphens.",
+    ),
+    "SYM-E012": ErrorCode(
+        "Addon is inconsistent",
+        "An addon names a package or a file that is not there, or uses one id twice. Its files lie inside its "
+        "package and are shipped in the wheel.",
+    ),
+    "SYM-E013": ErrorCode(
+        "Operation is unknown",
+        "No installed and enabled extension brings an operation of this id. `symphony list --operations` shows "
+        "those that there are.",
+    ),
+    "SYM-E014": ErrorCode(
+        "Extension raised an error",
+        "The extension's own code raised an exception that is no SymphonyError. The traceback says where; only "
+        "that call failed.",
+    ),
+    "SYM-E015": ErrorCode(
+        "Extension's module is missing",
+        "The `module` of the extension's symphony.toml cannot be imported because it does not exist.",
+    ),
+    "SYM-E016": ErrorCode(
+        "Extension's import failed",
+        "Importing the extension's module raised an exception or called `sys.exit`. The host goes on without "
+        "the extension.",
+    ),
+    "SYM-E017": ErrorCode(
+        "Contribution is given twice",
+        "Two contributions have one id, in one extension or in two. The message names both; disable one of "
+        "them or rename it.",
+    ),
+    "SYM-E018": ErrorCode(
+        "Contribution has the wrong type",
+        "A hook handed out something else than its specification says. The documentation of the hook has a "
+        "complete example.",
+    ),
+    "SYM-E019": ErrorCode(
+        "Hook is implemented wrongly",
+        "An extension implements a hook that does not exist, or takes arguments that the hook does not have. "
+        "Use the typed markers: a type checker then finds it first.",
+    ),
     # -- C: configuration --------------------------------------------------------------------------
     "SYM-C001": ErrorCode(
         "Setting is invalid",

@@ -5,6 +5,7 @@ An error says what was found and where (`message`), what to do (`hint`), and car
 [CATALOGUE][symphony_sdk.error_codes.CATALOGUE] that belongs to it.
 """
 
+import traceback
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -215,6 +216,31 @@ def error_from_payload(payload: ErrorPayload) -> SymphonyError:
         line=payload.line,
         column=payload.column,
         traceback=payload.traceback,
+    )
+
+
+def foreign_error(error: BaseException, owner: str) -> SymphonyError:
+    """What an extension's own code raised, as an error that crosses the boundary with its traceback.
+
+    Args:
+        error: What was raised.
+        owner: Id of the extension.
+    """
+    if isinstance(error, SymphonyError):
+        return error
+    if type(error).__name__ == "CancelledError":
+        return Cancelled(f"the call of {owner!r} was cancelled")
+    frames = traceback.extract_tb(error.__traceback__)
+    last = frames[-1] if frames else None
+    text = f": {error}" if str(error) else ""
+    return ExtensionError(
+        f"{owner!r} raised {type(error).__qualname__}{text}",
+        code="SYM-E014",
+        hint="This is an error of the extension; its traceback says where.",
+        details={"exception": type(error).__qualname__},
+        file=last.filename if last else "",
+        line=last.lineno or 0 if last else 0,
+        traceback="".join(traceback.format_exception(error)),
     )
 
 

@@ -1,0 +1,209 @@
+"""The domain events of a run: what happened, in order, as anyone may follow it.
+
+Events of one run are numbered without gaps. They are a tagged union, `RunEvent`, on the wire, in the log
+and in JSON alike.
+"""
+
+import msgspec
+
+from symphony_sdk.errors import ErrorPayload
+
+
+class _Event(msgspec.Struct, frozen=True, tag_field="event", kw_only=True, omit_defaults=True):
+    """What every event has.
+
+    Args:
+        run: Id of the run.
+        sequence: Number of the event in the run, counted from 1.
+        at: Unix time in seconds.
+    """
+
+    run: str
+    sequence: int
+    at: float
+
+
+class RunStarted(_Event, frozen=True, tag="run-started"):
+    """A run began.
+
+    Args:
+        workflow: Id of the workflow.
+        nodes: How many nodes it has.
+    """
+
+    workflow: str
+    nodes: int
+
+
+class RunResumed(_Event, frozen=True, tag="run-resumed"):
+    """A run goes on after a pause, a failure or a crash.
+
+    Args:
+        completed: How many nodes were completed before.
+    """
+
+    completed: int = 0
+
+
+class RunPaused(_Event, frozen=True, tag="run-paused"):
+    """A run starts no further node.
+
+    Args:
+        reason: Why.
+    """
+
+    reason: str = ""
+
+
+class RunCompleted(_Event, frozen=True, tag="run-completed"):
+    """Every node of a run completed or was skipped.
+
+    Args:
+        seconds: From its start.
+    """
+
+    seconds: float
+
+
+class RunFailed(_Event, frozen=True, tag="run-failed"):
+    """A run ended with nodes that failed.
+
+    Args:
+        error: Why.
+    """
+
+    error: ErrorPayload
+
+
+class RunCancelled(_Event, frozen=True, tag="run-cancelled"):
+    """A run was ended by its user."""
+
+
+class NodeStarted(_Event, frozen=True, tag="node-started"):
+    """An attempt at a node began.
+
+    Args:
+        node: Id of the node.
+        attempt: Number of the attempt, counted from 1.
+        items: Of a fan-out: how many items it has.
+    """
+
+    node: str
+    attempt: int = 1
+    items: int = 0
+
+
+class NodeProgressed(_Event, frozen=True, tag="node-progressed"):
+    """A node is further than it was. Not kept across a crash.
+
+    Args:
+        node: Id of the node.
+        fraction: From 0 to 1.
+        text: What is being done.
+    """
+
+    node: str
+    fraction: float
+    text: str = ""
+
+
+class ItemCompleted(_Event, frozen=True, tag="item-completed"):
+    """One item of a fan-out completed.
+
+    Args:
+        node: Id of the node.
+        item: Index of the item.
+        seconds: How long the extension's own code ran.
+    """
+
+    node: str
+    item: int
+    seconds: float = 0.0
+
+
+class NodeCompleted(_Event, frozen=True, tag="node-completed"):
+    """A node completed.
+
+    Args:
+        node: Id of the node.
+        seconds: From its start.
+        work: How long the extension's own code ran, summed over the items of a fan-out.
+        artifacts: Ids of the artifacts among its outputs.
+    """
+
+    node: str
+    seconds: float
+    work: float = 0.0
+    artifacts: tuple[str, ...] = ()
+
+
+class NodeRetrying(_Event, frozen=True, tag="node-retrying"):
+    """An attempt failed and another will be made.
+
+    Args:
+        node: Id of the node.
+        attempt: Number of the attempt that failed.
+        delay: Seconds until the next.
+        error: Why it failed.
+        item: Index of the item in a fan-out; -1 outside of one.
+    """
+
+    node: str
+    attempt: int
+    delay: float
+    error: ErrorPayload
+    item: int = -1
+
+
+class NodeFailed(_Event, frozen=True, tag="node-failed"):
+    """A node failed for good.
+
+    Args:
+        node: Id of the node.
+        error: Why.
+        item: Index of the item in a fan-out; -1 outside of one.
+    """
+
+    node: str
+    error: ErrorPayload
+    item: int = -1
+
+
+class NodeSkipped(_Event, frozen=True, tag="node-skipped"):
+    """A node is not needed, or cannot run because one before it failed.
+
+    Args:
+        node: Id of the node.
+        reason: Why.
+    """
+
+    node: str
+    reason: str
+
+
+RunEvent = (
+    RunStarted
+    | RunResumed
+    | RunPaused
+    | RunCompleted
+    | RunFailed
+    | RunCancelled
+    | NodeStarted
+    | NodeProgressed
+    | ItemCompleted
+    | NodeCompleted
+    | NodeRetrying
+    | NodeFailed
+    | NodeSkipped
+)
+"""Any event of a run."""
+
+
+def ends_run(event: RunEvent) -> bool:
+    """Whether nothing more happens in a run after this event, until it is resumed."""
+    return isinstance(event, RunCompleted | RunFailed | RunCancelled | RunPaused)
+
+
+def is_durable(event: RunEvent) -> bool:
+    """Whether the event is written to the log; progress is not."""
+    return not isinstance(event, NodeProgressed)

@@ -1,0 +1,394 @@
+"""Every hook of Symphony: what the host asks an extension, and what it answers.
+
+An extension's module implements a hook by a function of its name, marked with `hookimpl` or with the typed
+marker of that hook in [markers][symphony_sdk.markers]. Hooks hand out contributions once; nothing that
+runs often goes through a hook. Hooks marked *worker* are called in the extension's own process, the others
+only for extensions that run in the host.
+"""
+
+from collections.abc import Iterable
+
+import pluggy
+
+from symphony_sdk.contributions import (
+    CliCommand,
+    Conductor,
+    DataAccess,
+    Editor,
+    Executor,
+    FrontendCommand,
+    PitComponent,
+    Transport,
+    WorkflowTemplate,
+)
+from symphony_sdk.events import RunEvent
+from symphony_sdk.extension import Addon, Context, Instrument, Operator
+from symphony_sdk.markers import PROJECT
+
+_hookspec = pluggy.HookspecMarker(PROJECT)
+
+
+class ExtensionHooks:
+    """The hooks of extensions in workers, and the life cycle that every extension has."""
+
+    @_hookspec
+    def symphony_operators(self) -> "Iterable[Operator[..., object]]":  # type: ignore[empty-body]
+        """Contribute operators. *Worker.*
+
+        Returns:
+            The operators of the extension.
+
+        Example:
+            ```python
+            from symphony_sdk import Context, operator, provides_operators
+
+            @operator("acme.text.shout")
+            def shout(ctx: Context, text: str) -> str:
+                "Turn a text into capitals."
+                return text.upper()
+
+            @provides_operators
+            def symphony_operators():
+                yield shout
+            ```
+        """
+
+    @_hookspec
+    def symphony_instruments(self) -> Iterable[Instrument]:  # type: ignore[empty-body]
+        """Contribute instruments. *Worker.*
+
+        Returns:
+            The instruments of the extension; each is loaded when it is first needed.
+
+        Example:
+            ```python
+            from symphony_sdk import Context, Instrument, provides_instruments
+
+            class Mood(Instrument):
+                "Tells the mood of a text."
+                id = "acme.text.mood"
+
+                def load(self, ctx: Context) -> None:
+                    self.words = {"great": 1.0, "awful": -1.0}
+
+                def infer(self, ctx: Context, text: str) -> float:
+                    return sum(self.words.get(word, 0.0) for word in text.split())
+
+            @provides_instruments
+            def symphony_instruments():
+                yield Mood()
+            ```
+        """
+
+    @_hookspec
+    def symphony_addons(self) -> Iterable[Addon]:  # type: ignore[empty-body]
+        """Contribute panels, commands and themes to the user interface. *Worker.*
+
+        Returns:
+            The addons of the extension.
+
+        Example:
+            ```python
+            from symphony_sdk import Addon, PanelSpec, provides_addons
+
+            @provides_addons
+            def symphony_addons():
+                yield Addon(
+                    "acme.text.viewer",
+                    title="Text viewer",
+                    package="acme_text",
+                    panels=[PanelSpec("main", "Text", "panel.html", accepts=("text/plain",))],
+                )
+            ```
+        """
+
+    @_hookspec
+    def symphony_load(self, ctx: Context) -> None:
+        """Prepare, once, after the import and before anything else. *Worker.*
+
+        Args:
+            ctx: Settings, files and log of the extension.
+
+        Example:
+            ```python
+            from symphony_sdk import Context, hookimpl
+
+            @hookimpl
+            def symphony_load(ctx: Context) -> None:
+                ctx.log.info("loaded")
+            ```
+        """
+
+    @_hookspec
+    def symphony_activate(self, ctx: Context) -> None:
+        """Begin to serve; calls come from now on. *Worker.*
+
+        Args:
+            ctx: Settings, files and log of the extension.
+
+        Example:
+            ```python
+            from symphony_sdk import Context, hookimpl
+
+            @hookimpl
+            def symphony_activate(ctx: Context) -> None:
+                ctx.log.info(f"active with {dict(ctx.config)}")
+            ```
+        """
+
+    @_hookspec
+    def symphony_deactivate(self, ctx: Context) -> None:
+        """Stop serving; no call comes any more. *Worker.*
+
+        Args:
+            ctx: Settings, files and log of the extension.
+
+        Example:
+            ```python
+            from symphony_sdk import Context, hookimpl
+
+            @hookimpl
+            def symphony_deactivate(ctx: Context) -> None:
+                ctx.log.info("resting")
+            ```
+        """
+
+    @_hookspec
+    def symphony_unload(self, ctx: Context) -> None:
+        """Give back what `symphony_load` took; the process ends after it. *Worker.*
+
+        Args:
+            ctx: Settings, files and log of the extension.
+
+        Example:
+            ```python
+            from symphony_sdk import Context, hookimpl
+
+            @hookimpl
+            def symphony_unload(ctx: Context) -> None:
+                ctx.log.info("bye")
+            ```
+        """
+
+
+class HostHooks:
+    """The hooks of extensions that run in the host: the parts of Symphony itself."""
+
+    @_hookspec
+    def symphony_pit_components(self) -> Iterable[PitComponent]:  # type: ignore[empty-body]
+        """Provide components of the Pit.
+
+        Returns:
+            Providers, at most one of each role.
+
+        Example:
+            ```python
+            from symphony_sdk import PitComponent, provides_pit_components
+
+            def create_store(services):
+                from acme_store.store import Store
+                return Store(services.data_dir)
+
+            @provides_pit_components
+            def symphony_pit_components():
+                yield PitComponent("artifact_store", create_store)
+            ```
+        """
+
+    @_hookspec
+    def symphony_executors(self) -> Iterable[Executor]:  # type: ignore[empty-body]
+        """Provide places where nodes run.
+
+        Returns:
+            Providers, each with a name of its own.
+
+        Example:
+            ```python
+            from symphony_sdk import Executor, provides_executors
+
+            def create_executor(services):
+                from acme_cluster.executor import ClusterExecutor
+                return ClusterExecutor(services.config["address"])
+
+            @provides_executors
+            def symphony_executors():
+                yield Executor("acme", create_executor)
+            ```
+        """
+
+    @_hookspec
+    def symphony_transports(self) -> Iterable[Transport]:  # type: ignore[empty-body]
+        """Provide ways for processes to talk.
+
+        Returns:
+            Providers, each with a scheme of its own.
+
+        Example:
+            ```python
+            from symphony_sdk import Transport, provides_transports
+
+            def create_transport(services):
+                from acme_wire.transport import CarrierPigeon
+                return CarrierPigeon()
+
+            @provides_transports
+            def symphony_transports():
+                yield Transport("pigeon", create_transport)
+            ```
+        """
+
+    @_hookspec
+    def symphony_editors(self) -> Iterable[Editor]:  # type: ignore[empty-body]
+        """Provide text editors.
+
+        Returns:
+            Providers, each with a name of its own.
+
+        Example:
+            ```python
+            from symphony_sdk import Editor, provides_editors
+
+            def create_editor(services):
+                from acme_editor.adapter import AcmeEditor
+                return AcmeEditor(services.data_dir)
+
+            @provides_editors
+            def symphony_editors():
+                yield Editor("acme", create_editor)
+            ```
+        """
+
+    @_hookspec
+    def symphony_conductors(self) -> Iterable[Conductor]:  # type: ignore[empty-body]
+        """Provide conductors.
+
+        Returns:
+            Providers, each with a name of its own.
+
+        Example:
+            ```python
+            from symphony_sdk import Conductor, provides_conductors
+
+            def create_conductor(services):
+                from acme_conductor.rules import Rules
+                return Rules(services.pit)
+
+            @provides_conductors
+            def symphony_conductors():
+                yield Conductor("acme", create_conductor)
+            ```
+        """
+
+    @_hookspec
+    def symphony_data_access(self) -> Iterable[DataAccess]:  # type: ignore[empty-body]
+        """Provide the access to users, projects, workflows and extensions.
+
+        Returns:
+            Providers, each with a name of its own.
+
+        Example:
+            ```python
+            from symphony_sdk import DataAccess, provides_data_access
+
+            def create_data(services):
+                from acme_data.client import Client
+                return Client(services.config["url"])
+
+            @provides_data_access
+            def symphony_data_access():
+                yield DataAccess("acme", create_data)
+            ```
+        """
+
+    @_hookspec
+    def symphony_commands(self) -> Iterable[FrontendCommand]:  # type: ignore[empty-body]
+        """Provide commands that user interfaces can call.
+
+        Returns:
+            Commands, each with a name of its own.
+
+        Example:
+            ```python
+            from symphony_sdk import FrontendCommand, provides_commands
+
+            def greet(name: str) -> str:
+                return f"Hello, {name}"
+
+            @provides_commands
+            def symphony_commands():
+                yield FrontendCommand("acme.greet", "Greet somebody", greet)
+            ```
+        """
+
+    @_hookspec
+    def symphony_cli(self) -> Iterable[CliCommand]:  # type: ignore[empty-body]
+        """Add commands to `symphony`; their modules are imported when they are called.
+
+        Returns:
+            Commands, each with a name of its own.
+
+        Example:
+            ```python
+            from symphony_sdk import CliCommand, provides_cli
+
+            @provides_cli
+            def symphony_cli():
+                yield CliCommand("greet", "Greet somebody", "acme_text.cli:greet")
+            ```
+        """
+
+    @_hookspec
+    def symphony_message_types(self) -> Iterable[type]:  # type: ignore[empty-body]
+        """Contribute messages to the protocol.
+
+        Returns:
+            Classes that are decorated with `message`.
+
+        Example:
+            ```python
+            import msgspec
+            from symphony_sdk import message, provides_message_types
+
+            @message("acme.greeting")
+            class Greeting(msgspec.Struct, frozen=True):
+                name: str
+
+            @provides_message_types
+            def symphony_message_types():
+                yield Greeting
+            ```
+        """
+
+    @_hookspec
+    def symphony_workflow_templates(self) -> Iterable[WorkflowTemplate]:  # type: ignore[empty-body]
+        """Contribute workflows that users start from.
+
+        Returns:
+            Templates, each with a name of its own.
+
+        Example:
+            ```python
+            from symphony_sdk import WorkflowTemplate, provides_workflow_templates
+
+            @provides_workflow_templates
+            def symphony_workflow_templates():
+                yield WorkflowTemplate("tidy", "Tidy a folder", "acme_text", "tidy.json")
+            ```
+        """
+
+    @_hookspec
+    def symphony_event(self, event: RunEvent) -> None:
+        """See an event of a run as it happens. An error of one observer is recorded and harms no other.
+
+        Args:
+            event: What happened.
+
+        Example:
+            ```python
+            from symphony_sdk import hookimpl
+
+            @hookimpl
+            def symphony_event(event) -> None:
+                print(event.run, event.sequence, type(event).__name__)
+            ```
+        """

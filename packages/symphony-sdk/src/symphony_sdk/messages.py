@@ -1,0 +1,225 @@
+"""The types of the messages that the host and an extension's worker exchange, and their registry.
+
+Every wire type is a `msgspec.Struct` with a name and a version. Fields are only ever added, with a
+default; a change of meaning is a new version. Values of ports travel as encoded MessagePack inside
+`msgspec.Raw`, so that whoever only passes them on never decodes them.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+
+from symphony_sdk.contributions import AddonSpec, ArtifactRef, OperationSpec
+
+StructT = TypeVar("StructT", bound=type[msgspec.Struct])
+
+MESSAGES: dict[str, type[msgspec.Struct]] = {}
+"""Every registered message type by its wire name, such as `worker.call/1`."""
+
+
+def message(name: str, *, version: int = 1) -> Callable[[StructT], StructT]:
+    """Register a `msgspec.Struct` as a message.
+
+    Args:
+        name: Dotted name of the message, such as `worker.call`.
+        version: Version of its meaning, counted from 1.
+
+    Raises:
+        ValueError: Another type is registered under this name and version.
+    """
+
+    def register(struct: StructT) -> StructT:
+        wire_name = f"{name}/{version}"
+        known = MESSAGES.get(wire_name)
+        if known is not None and known.__qualname__ != struct.__qualname__:
+            raise ValueError(f"message {wire_name!r} is already {known.__module__}.{known.__qualname__}")
+        struct.__message_type__ = wire_name  # type: ignore[attr-defined]
+        MESSAGES[wire_name] = struct
+        return struct
+
+    return register
+
+
+def message_type(message: msgspec.Struct | type[msgspec.Struct]) -> str:
+    """The wire name of a message or of its class.
+
+    Raises:
+        TypeError: The class is not registered with [message][symphony_sdk.messages.message].
+    """
+    name = getattr(message, "__message_type__", None)
+    if not isinstance(name, str):
+        raise TypeError(f"{message!r} is not a message: decorate its class with @message")
+    return name
+
+
+@message("worker.load")
+class LoadExtension(msgspec.Struct, frozen=True):
+    """Host to worker, first of all: import the extension and say what it contributes.
+
+    Args:
+        extension: Id of the extension.
+        version: Version of its distribution.
+        module: Dotted name of the module to import.
+        config: The extension's settings, validated by the host.
+        permissions: What the extension declared, in the text form of the permission grammar.
+        roots: Directories behind the variables of that grammar: `project`, `home`, `data`, `cache`, `tmp`.
+    """
+
+    extension: str
+    version: str
+    module: str
+    config: dict[str, Any] = {}
+    permissions: tuple[str, ...] = ()
+    roots: dict[str, str] = {}
+
+
+@message("worker.loaded")
+class ExtensionLoaded(msgspec.Struct, frozen=True):
+    """Worker to host: the extension is imported.
+
+    Args:
+        operations: Its operators and instruments with their typed ports.
+        addons: Its contributions to the user interface.
+        hooks: Names of the hooks that it implements.
+    """
+
+    operations: tuple[OperationSpec, ...] = ()
+    addons: tuple[AddonSpec, ...] = ()
+    hooks: tuple[str, ...] = ()
+
+
+@message("worker.lifecycle")
+class LifecycleStep(msgspec.Struct, frozen=True):
+    """Host to worker: run one of the lifecycle hooks.
+
+    Args:
+        step: `load`, `activate`, `deactivate` or `unload`.
+    """
+
+    step: str
+
+
+@message("worker.done")
+class Done(msgspec.Struct, frozen=True):
+    """The answer of a request that has nothing to tell but that it was done."""
+
+
+@message("worker.call")
+class CallOperation(msgspec.Struct, frozen=True):
+    """Host to worker: run one operator, or one inference of an instrument.
+
+    Args:
+        operation: Id of the operation.
+        inputs: Encoded values by port name.
+        run: Id of the run that it belongs to; empty outside of a run.
+        node: Id of the node; empty outside of a run.
+        attempt: Number of this attempt, counted from 1.
+        item: Index of the item in a fan-out; -1 outside of one.
+    """
+
+    operation: str
+    inputs: dict[str, msgspec.Raw] = {}
+    run: str = ""
+    node: str = ""
+    attempt: int = 1
+    item: int = -1
+
+
+@message("worker.result")
+class OperationResult(msgspec.Struct, frozen=True):
+    """Worker to host: an operation ended well.
+
+    Args:
+        outputs: Encoded values by port name.
+        seconds: How long the extension's own code ran.
+    """
+
+    outputs: dict[str, msgspec.Raw] = {}
+    seconds: float = 0.0
+
+
+@message("worker.progress")
+class Progress(msgspec.Struct, frozen=True):
+    """Worker to host, during a call: how far it is.
+
+    Args:
+        fraction: From 0 to 1.
+        text: What is being done, for a person.
+    """
+
+    fraction: float
+    text: str = ""
+
+
+@message("worker.log")
+class LogLine(msgspec.Struct, frozen=True):
+    """Worker to host, during a call or outside of one: a line of the extension's log.
+
+    Args:
+        level: `debug`, `info`, `warning` or `error`.
+        text: The line.
+    """
+
+    level: str
+    text: str
+
+
+@message("artifact.put")
+class PutArtifact(msgspec.Struct, frozen=True):
+    """Worker to host: store a part of an artifact, or all of it.
+
+    Args:
+        data: At most 8 MiB.
+        upload: Number that joins the parts of one artifact, chosen by the worker.
+        last: Whether this is the last part.
+        name: File name for people.
+        media_type: Such as `text/html`.
+        metadata: Facts to keep beside the artifact.
+    """
+
+    data: bytes
+    upload: int = 0
+    last: bool = True
+    name: str = ""
+    media_type: str = "application/octet-stream"
+    metadata: dict[str, str] = {}
+
+
+@message("artifact.stored")
+class ArtifactStored(msgspec.Struct, frozen=True):
+    """Host to worker: the part, or with the last part the whole artifact, is stored.
+
+    Args:
+        ref: The artifact, once it is whole.
+    """
+
+    ref: ArtifactRef | None = None
+
+
+@message("artifact.get")
+class GetArtifact(msgspec.Struct, frozen=True):
+    """Worker to host: send bytes of an artifact.
+
+    Args:
+        id: Id of the artifact.
+        offset: First byte, counted from 0.
+        length: At most 8 MiB.
+    """
+
+    id: str
+    offset: int = 0
+    length: int = 8 << 20
+
+
+@message("artifact.data")
+class ArtifactData(msgspec.Struct, frozen=True):
+    """Host to worker: bytes of an artifact.
+
+    Args:
+        data: The bytes asked for, fewer at its end.
+        size: Size of the whole artifact in bytes.
+    """
+
+    data: bytes
+    size: int

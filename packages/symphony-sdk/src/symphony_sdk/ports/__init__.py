@@ -1,0 +1,83 @@
+"""The eight ports: how the domain asks for what it needs, whoever answers."""
+
+from symphony_sdk.ports.conductor import ConductorPort, FailureAdvice, PlanAdvice
+from symphony_sdk.ports.data import (
+    Account,
+    DataAccessPort,
+    DataStore,
+    ExtensionEntry,
+    Page,
+    Project,
+    QueryableStore,
+    TransactionalStore,
+    WorkflowEntry,
+)
+from symphony_sdk.ports.editing import Buffer, Cursor, Edit, EditorUpdate, TextEditingPort
+from symphony_sdk.ports.executor import ExecutorPort, NodeCall, NodeEvent, Resources
+from symphony_sdk.ports.extension import ExtensionHealth, ExtensionInfo, ExtensionPort, ExtensionState
+from symphony_sdk.ports.pit import (
+    ArbitrationEngine,
+    ArtifactInfo,
+    ArtifactStore,
+    DagTracker,
+    Durability,
+    Lease,
+    Lineage,
+    NodeStatus,
+    PitPort,
+    PoolManager,
+    RunRequest,
+    RunStatus,
+    StaleManager,
+    StaleReport,
+)
+from symphony_sdk.ports.prevalidation import PreValidationPort, TechnicalFault
+from symphony_sdk.ports.transport import ConnectionPort, ListenerPort, RequestHandler, TransportPort
+
+__all__ = [
+    "Account",
+    "ArbitrationEngine",
+    "ArtifactInfo",
+    "ArtifactStore",
+    "Buffer",
+    "ConductorPort",
+    "ConnectionPort",
+    "Cursor",
+    "DagTracker",
+    "DataAccessPort",
+    "DataStore",
+    "Durability",
+    "Edit",
+    "EditorUpdate",
+    "ExecutorPort",
+    "ExtensionEntry",
+    "ExtensionHealth",
+    "ExtensionInfo",
+    "ExtensionPort",
+    "ExtensionState",
+    "FailureAdvice",
+    "Lease",
+    "Lineage",
+    "ListenerPort",
+    "NodeCall",
+    "NodeEvent",
+    "NodeStatus",
+    "Page",
+    "PitPort",
+    "PlanAdvice",
+    "PoolManager",
+    "PreValidationPort",
+    "Project",
+    "QueryableStore",
+    "RequestHandler",
+    "Resources",
+    "RunRequest",
+    "RunStatus",
+    "StaleManager",
+    "StaleReport",
+    "TechnicalFault",
+    "TextEditingPort",
+    "TransactionalStore",
+    "TransportPort",
+    "WorkflowEntry",
+]
