@@ -42,11 +42,13 @@ class Fault(NamedTuple):
         path: The keys and indexes that lead to it.
         message: What was expected there and what was found.
         hint: What to write instead.
+        place: The keys that lead to where it is told, if that is another place.
     """
 
     path: KeyPath
     message: str
     hint: str = ""
+    place: KeyPath = ()
 
 
 def refusal(*faults: Fault) -> PydanticCustomError:
@@ -81,7 +83,9 @@ def told(faults: Sequence[Fault], *, text: str, file: str) -> ManifestError:
         text: The manifest that they were found in.
         file: Its name.
     """
-    placed = sorted(((_place(text, fault.path), fault) for fault in faults), key=lambda each: each[0])
+    placed = sorted(
+        ((_place(text, fault.place or fault.path), fault) for fault in faults), key=lambda each: each[0]
+    )
     rows = [
         {
             "path": shown(fault.path),
@@ -130,7 +134,7 @@ def _sentence(fault: Fault) -> str:
 
 
 def _place(text: str, path: KeyPath) -> Position:
-    """Where `path` is, or the nearest table around it; what was inherited is told where it is inherited."""
+    """Where `path` is, or the nearest table around it."""
     for length in range(len(path), 0, -1):
         position = locate(text, path[:length])
         if position is not None:

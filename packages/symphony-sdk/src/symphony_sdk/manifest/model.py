@@ -1,7 +1,7 @@
 """The whole of a `symphony.toml`, and what crosses its sections."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -30,8 +30,12 @@ class Manifest(BaseModel):
 
     model_config = SECTION
 
-    schema_version: Literal[1] = Field(
-        alias="schema", description="The version of this schema, always 1.", examples=[1]
+    schema_version: int = Field(
+        alias="schema",
+        ge=SCHEMA,
+        le=SCHEMA,
+        description="The version of this schema, always 1.",
+        examples=[1],
     )
     extension: ExtensionSection = Field(description="What it is and where its code is.")
     requires: RequiresSection = Field(default=RequiresSection(), description="What it needs around it.")

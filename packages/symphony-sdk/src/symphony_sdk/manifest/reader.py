@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from symphony_sdk.errors import ManifestError
 from symphony_sdk.manifest.faults import Fault, gathered, told
 from symphony_sdk.manifest.inheritance import resolve
-from symphony_sdk.manifest.locator import locate
+from symphony_sdk.manifest.locator import KeyPath, locate
 from symphony_sdk.manifest.model import SCHEMA, Manifest
 
 FILE_NAME = "symphony.toml"
@@ -73,7 +73,7 @@ def parse(
     try:
         return Manifest.model_validate(resolved)
     except ValidationError as error:
-        faults = [_own(fault, document) for fault in gathered(error, Manifest)]
+        faults = [_own(fault, document, resolved) for fault in gathered(error, Manifest)]
     raise told(faults, text=text, file=file)
 
 
@@ -164,15 +164,22 @@ def _nothing_installed(extension: str) -> Mapping[str, Any]:
     raise LookupError(extension)
 
 
-def _own(fault: Fault, document: Mapping[str, Any]) -> Fault:
-    """`fault`, told at `inherits` where its value is not in `document` but came from the base."""
-    value: Any = document
-    for part in fault.path[:-1]:
-        try:
-            value = value[part]
-        except (LookupError, TypeError):
-            break
-    else:
+def _own(fault: Fault, document: Mapping[str, Any], resolved: Mapping[str, Any]) -> Fault:
+    """`fault`, told where `document` inherits if what is wrong came from there."""
+    if len(_present(fault.path, resolved)) == len(_present(fault.path, document)):
         return fault
-    base = document["extension"]["inherits"] if "inherits" in document.get("extension", {}) else None
-    return fault if base is None else fault._replace(message=f"{fault.message} (inherited from {base})")
+    place = ("extension", "inherits")
+    base = document["extension"]["inherits"]
+    return fault._replace(message=f"{fault.message} (inherited from {base})", place=place)
+
+
+def _present(path: KeyPath, document: Mapping[str, Any]) -> KeyPath:
+    """As much of `path` as leads somewhere in `document`."""
+    value: Any = document
+    for length, part in enumerate(path):
+        if not isinstance(value, Mapping if isinstance(part, str) else list) or (
+            part not in value if isinstance(part, str) else part >= len(value)
+        ):
+            return path[:length]
+        value = value[part]
+    return path

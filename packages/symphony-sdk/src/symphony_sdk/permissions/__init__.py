@@ -10,7 +10,7 @@ A permission is a type, one or more scopes and a resource, such as `file:read,wr
 | `model` | metadata | train, upload | run | model name; `*` `?` within a part, `**` for any depth |
 
 What is not declared is not allowed. Where it is uncertain whether one pattern covers another, it does not.
-"""  # noqa: E501 - a row of a Markdown table cannot be broken
+"""
 
 from symphony_sdk.permissions.names import FEATURES, VARIABLES
 from symphony_sdk.permissions.permission import (

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from symphony_sdk.permissions.globs import Segments, Wildcard, segment_of, segments_cover
+from symphony_sdk.permissions.globs import Segments, segment_of, segments_cover
 from symphony_sdk.permissions.syntax import check_printable, malformed
 
 VARIABLES: Mapping[str, str] = {
@@ -217,8 +217,8 @@ def _split_variable(path: str) -> tuple[str, str]:
 
 
 def _pattern_segments(resource: str, names: list[str]) -> Segments:
-    segments = tuple(map(segment_of, names))
-    for before, name in zip([None, *segments[:-1]], names, strict=True):
+    before = ""
+    for name in names:
         if not name:
             message = "has an empty name: a slash at its start or end, or two in a row"
         elif not name.strip("."):
@@ -227,13 +227,14 @@ def _pattern_segments(resource: str, names: list[str]) -> Segments:
             message = f"holds `{name}`: a trailing dot or space is dropped on some systems"
         elif "**" in name and name != "**":
             message = f"holds `{name}`: `**` stands alone between slashes"
-        elif name == "**" and before is Wildcard.DEPTH:
+        elif name == before == "**":
             message = "holds `**/**`, which says the same as `**`"
         else:
+            before = name
             continue
         raise malformed(
             "resource",
             f"the resource {resource!r} {message}",
             "Write the plain names from the root on, once each.",
         )
-    return segments
+    return tuple(map(segment_of, names))

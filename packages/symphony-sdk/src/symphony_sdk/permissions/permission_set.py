@@ -1,13 +1,14 @@
 """All permissions of one extension: what they cover, what an update adds, and the check of an access."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from symphony_sdk.errors import ManifestError, PermissionDenied
-from symphony_sdk.permissions.permission import Access, Permission, covers
+from symphony_sdk.permissions.permission import Access, Permission, covers, parse
 
+_NO_ROOTS: Mapping[str, str] = {}
 _VERBS = {
     ("file", "read"): "read",
     ("file", "write"): "write",
@@ -33,6 +34,19 @@ class PermissionSet(msgspec.Struct, frozen=True):
 
     permissions: tuple[Permission, ...] = ()
     roots: Mapping[str, str] = {}
+
+    @classmethod
+    def parse(cls, texts: Iterable[str], *, roots: Mapping[str, str] = _NO_ROOTS) -> "PermissionSet":
+        """The set of what each text says, all of it required.
+
+        Args:
+            texts: As of [parse][symphony_sdk.permissions.parse].
+            roots: The absolute path that each variable stands for here.
+
+        Raises:
+            ManifestError: SYM-M006.
+        """
+        return cls(tuple(map(parse, texts)), roots)
 
     @property
     def required(self) -> "PermissionSet":
@@ -73,7 +87,7 @@ class PermissionSet(msgspec.Struct, frozen=True):
                 wider.append(uncovered)
         return wider
 
-    def check(self, access: Access, *, extension: str) -> None:
+    def check(self, access: Access, *, extension: str = "the extension") -> None:
         """Return if `access` is allowed.
 
         Args:
