@@ -244,7 +244,7 @@ class Host:
                 result = close()
                 if asyncio.iscoroutine(result):
                     await result
-            except Exception:
+            except Exception:  # noqa: BLE001 - what is left open harms more than one part that does not close
                 _log.exception("%s did not close", name)
 
 
