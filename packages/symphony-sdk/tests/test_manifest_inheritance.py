@@ -134,8 +134,8 @@ def test_an_inherited_fault_names_the_base_and_points_to_the_line_that_inherits(
     base = BASE.replace('type = "string"', 'type = "sting"').replace("cpu = 1.0", "gpu = -1")
     with pytest.raises(ManifestError) as caught:
         parse(CHILD, file="symphony.toml", lookup=_lookup(base=base))
-    assert [(row["path"], row["line"]) for row in caught.value.details["faults"]] == [
+    assert {(row["path"], row["line"]) for row in caught.value.details["faults"]} == {
         ("config.properties.language.type", 5),
         ("resources.gpu", 5),
-    ]
+    }
     assert all("(inherited from acme.base)" in row["message"] for row in caught.value.details["faults"])

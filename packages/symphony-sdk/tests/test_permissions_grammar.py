@@ -118,6 +118,7 @@ BAD = [
     ("model:execute:a//b", "resource", "empty name"),
     ("model:execute:/a", "resource", "empty name"),
     ("model:execute:../a", "resource", "lead out"),
+    (f"model:execute:{'a' * 1025}", "resource", "has 1025 characters"),
     ("model:execute:a b", "resource", "no model name has"),
 ]
 

@@ -104,8 +104,6 @@ class Manifest(BaseModel):
 
     def _relation_faults(self) -> Iterator[Fault]:
         own = self.extension.id
-        if self.extension.inherits == own:
-            yield Fault(("extension", "inherits"), f"{own} cannot inherit from itself", "Remove it.")
         seen: set[str] = set()
         for index, requirement in enumerate(self.requires.extensions):
             path = ("requires", "extensions", index, "id")

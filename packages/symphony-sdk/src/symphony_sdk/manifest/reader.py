@@ -177,9 +177,8 @@ def _present(path: KeyPath, document: Mapping[str, Any]) -> KeyPath:
     """As much of `path` as leads somewhere in `document`."""
     value: Any = document
     for length, part in enumerate(path):
-        if not isinstance(value, Mapping if isinstance(part, str) else list) or (
-            part not in value if isinstance(part, str) else part >= len(value)
-        ):
+        try:
+            value = value[part]
+        except (LookupError, TypeError):
             return path[:length]
-        value = value[part]
     return path
