@@ -72,8 +72,8 @@ CATALOGUE: dict[str, ErrorCode] = {
     ),
     "SYM-E011": ErrorCode(
         "Operation id is malformed",
-        "The id of an operation or an addon is `publisher.extension.name` in lower case: at least three parts "
-        "of letters, digits and hyphens.",
+        "The id of an operation or an addon is `publisher.extension.name` in lower case, and begins with the id of "
+        "the extension that brings it, so that no extension can take another's name.",
     ),
     "SYM-E012": ErrorCode(
         "Addon is inconsistent",

@@ -117,7 +117,7 @@ class Files:
             OSError: It cannot be opened.
         """
         checked = self.check(path, "read" if mode.startswith("r") else "write")
-        return open(checked, mode, encoding=None if "b" in mode else "utf-8")
+        return checked.open(mode, encoding=None if "b" in mode else "utf-8")
 
     def read_bytes(self, path: str | Path) -> bytes:
         """All bytes of a file; raises as [open][symphony_sdk.extension.context.Files.open]."""
