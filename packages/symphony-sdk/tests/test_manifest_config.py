@@ -105,6 +105,12 @@ def test_a_wrong_secret_is_not_shown(manifest: Manifest) -> None:
     assert "found a secret" in caught.value.message
 
 
+def test_a_pattern_made_to_take_for_ever_does_not() -> None:
+    evil = parse(HEAD + '[config.properties.x]\ntype = "string"\npattern = "^(a+)+$"\n')
+    with pytest.raises(ConfigurationError, match="expected text that matches"):
+        evil.validate_config({"x": "a" * 100_000 + "!"})
+
+
 _anything = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text()),
     lambda inner: st.lists(inner, max_size=3),

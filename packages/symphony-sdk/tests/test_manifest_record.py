@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from symphony_sdk.errors import ConfigurationError
 from symphony_sdk.manifest import Manifest, parse
 from symphony_sdk.manifest_record import ManifestRecord
+from symphony_sdk.permissions import Access
 
 FULL = """\
 schema = 1
@@ -126,6 +127,18 @@ def test_a_record_checks_settings_as_its_manifest_does() -> None:
     assert record.validate_config({"token": "x"}) == {"token": "x", "depth": 3}
     with pytest.raises(ConfigurationError, match=r"acme\.text"):
         record.validate_config({})
+
+
+def test_a_record_and_its_manifest_have_the_same_permissions() -> None:
+    manifest = parse(FULL)
+    roots = {"project": "/home/ada/flows"}
+    permissions = manifest.record().permission_set(roots)
+    assert permissions == manifest.permission_set(roots)
+    assert [str(each) for each in permissions] == [
+        "file:read,write:${project}/**",
+        "network:read:api.example.org:443",
+    ]
+    assert permissions.covers(Access("file", "write", "/home/ada/flows/x"))
 
 
 def test_the_least_manifest_has_every_default() -> None:

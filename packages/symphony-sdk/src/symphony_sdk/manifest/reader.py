@@ -67,8 +67,9 @@ def parse(
     try:
         resolved = resolve(document, lookup or _nothing_installed)
     except ManifestError as error:
-        error.file = file
-        error.line, error.column = locate(text, ("extension", "inherits")) or (1, 1)
+        if not error.file:  # a base that cannot be read is told in its own file
+            error.file = file
+            error.line, error.column = locate(text, ("extension", "inherits")) or (1, 1)
         raise
     try:
         return Manifest.model_validate(resolved)

@@ -1,7 +1,7 @@
 """All permissions of one extension: what they cover, what an update adds, and the check of an access."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -47,6 +47,9 @@ class PermissionSet(msgspec.Struct, frozen=True):
             ManifestError: SYM-M006.
         """
         return cls(tuple(map(parse, texts)), roots)
+
+    def __iter__(self) -> Iterator[Permission]:
+        return iter(self.permissions)
 
     @property
     def required(self) -> "PermissionSet":
