@@ -1,7 +1,7 @@
 """Settings: what the schema of a manifest accepts, and the error that names each one that is wrong."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from symphony_sdk.errors import ConfigurationError, ManifestError
 from symphony_sdk.manifest import Manifest, parse
@@ -118,6 +118,7 @@ _anything = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(["token", "language", "depth", "ratio", "fast", "name", "tags", "grid"]), _anything
@@ -134,6 +135,7 @@ def test_what_is_accepted_is_accepted_again_and_unchanged(values: dict[str, obje
         assert {name: merged[name] for name in values} == values
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(["boolean", "integer", "number", "string"]),
     st.one_of(st.booleans(), st.integers(), st.text("ab")),

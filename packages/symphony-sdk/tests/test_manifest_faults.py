@@ -3,7 +3,7 @@
 import copy
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from symphony_sdk.errors import ManifestError, error_from_payload
 from symphony_sdk.manifest import Manifest, parse
@@ -301,6 +301,7 @@ for _section in _sections:
     _keys += [(_section, _name) for _name in [*_model.model_fields, "x"]]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(_keys), _value), min_size=1, max_size=3))
 def test_any_value_anywhere_is_accepted_or_told_with_a_place(
     changes: list[tuple[tuple[str, ...], object]],

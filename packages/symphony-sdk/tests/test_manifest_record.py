@@ -4,7 +4,7 @@ import json
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from symphony_sdk.errors import ConfigurationError
 from symphony_sdk.manifest import Manifest, parse
@@ -171,6 +171,7 @@ _names = st.from_regex(r"[a-z][a-z0-9]{0,5}", fullmatch=True)
 _ids = st.tuples(_names, _names).map(".".join)
 
 
+@settings(deadline=None)
 @given(
     st.fixed_dictionaries(
         {
