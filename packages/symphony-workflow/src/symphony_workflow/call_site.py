@@ -51,9 +51,16 @@ def literal(what: str, value: Any) -> Any:
     """
     hint = "Pass such a value as an input of the workflow, or make it in a node."
     try:
-        plain = msgspec.to_builtins(value, builtin_types=(bytes,), enc_hook=encode_hook)
+        plain = _lists(msgspec.to_builtins(value, builtin_types=(bytes,), enc_hook=encode_hook))
     except (TypeError, RecursionError) as error:
         raise misuse(f"{what} cannot be written as JSON: {error}", hint) from error
     if fault := json_fault(plain):
         raise misuse(f"{what} cannot be written as JSON: {fault}", hint)
     return plain
+
+
+def _lists(value: Any) -> Any:
+    """`value` with its tuples as lists, which is what comes back from JSON."""
+    if isinstance(value, list | tuple):
+        return [_lists(item) for item in value]
+    return {key: _lists(item) for key, item in value.items()} if isinstance(value, dict) else value

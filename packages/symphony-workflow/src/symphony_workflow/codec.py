@@ -62,7 +62,7 @@ def load(path: str | os.PathLike[str]) -> Workflow:
 
 
 def dumps(workflow: Workflow) -> str:
-    """Encode a workflow as JSON for people: indented, keys in a fixed order, defaults left out.
+    """Encode a workflow as JSON for people: a line for each node and edge that fits one, keys in a fixed order.
 
     Args:
         workflow: Any workflow, complete or not.
@@ -70,7 +70,9 @@ def dumps(workflow: Workflow) -> str:
     Raises:
         WorkflowError: Two parts share a name, or a value is not JSON.
     """
-    return json.dumps(to_document(workflow), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    document = to_document(workflow)
+    lines = (f"  {_encode(key)}: {_layout(value, 1, unfold=True)}" for key, value in document.items())
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def save(workflow: Workflow, path: str | os.PathLike[str]) -> None:
@@ -118,6 +120,24 @@ def digest(workflow: Workflow) -> str:
     )
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+_WIDTH = 110
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+
+
+def _layout(value: Any, depth: int, *, unfold: bool = False) -> str:
+    """JSON of `value` on one line if it fits, and otherwise (or with `unfold`) a line or more for each part."""
+    if not value or not isinstance(value, dict | list):
+        return _encode(value)
+    if not unfold and len(line := _encode(value)) <= _WIDTH - 2 * depth:
+        return line
+    indent = "\n" + "  " * (depth + 1)
+    if isinstance(value, dict):
+        parts = [f"{_encode(key)}: {_layout(part, depth + 1)}" for key, part in value.items()]
+        return "{" + indent + f",{indent}".join(parts) + indent[:-2] + "}"
+    parts = [_layout(part, depth + 1) for part in value]
+    return "[" + indent + f",{indent}".join(parts) + indent[:-2] + "]"
 
 
 class _Twice(ValueError):
@@ -171,8 +191,7 @@ def _json_hint(text: str, position: int) -> str:
         return "The file is empty."
     if position >= len(text.rstrip()):
         return "The text ends too early: the file may have been cut off."
-    before = text[:position].rstrip()
-    if before.endswith(",") and text[position] in "}]":
+    if re.compile(r",\s*[}\]]").match(text, len(text[: position + 1].rstrip(" \t\r\n}]")) - 1):
         return "Remove the comma before the bracket: JSON allows none there."
     if text[position] in "#/":
         return 'JSON has no comments; notes can go into "metadata".'

@@ -132,7 +132,7 @@ def _node_document(node: Node) -> dict[str, Any]:
     if not isinstance(node, BranchNode):
         if node.retry is not ONCE and (retry := _retry_document(node.retry)):
             document["retry"] = retry
-        _put(document, "timeout", node.timeout, None)
+        _put(document, "timeout", None if node.timeout is None else _number(node.timeout), None)
     _put(document, "label", node.label, "")
     if node.metadata:
         document["metadata"] = _json(node.metadata, f"nodes.{node.id}.metadata")
@@ -142,9 +142,14 @@ def _node_document(node: Node) -> dict[str, Any]:
 def _retry_document(retry: RetryPolicy) -> dict[str, Any]:
     document: dict[str, Any] = {}
     _put(document, "attempts", retry.attempts, ONCE.attempts)
-    _put(document, "backoff", retry.backoff, ONCE.backoff)
-    _put(document, "factor", retry.factor, ONCE.factor)
+    _put(document, "backoff", _number(retry.backoff), ONCE.backoff)
+    _put(document, "factor", _number(retry.factor), ONCE.factor)
     return document
+
+
+def _number(value: float) -> float | int:
+    """One spelling for one number, so that 2 and 2.0 seconds have the same digest."""
+    return int(value) if float(value).is_integer() else value
 
 
 def _edge_document(edge: Edge) -> dict[str, Any]:
@@ -215,9 +220,7 @@ def _edge(fields: dict[str, Any]) -> Edge:
     kind = fields.get("kind", "data")
     source, target = fields["source"], fields["target"]
     if kind == "data":
-        node, _, port = source.partition(".")
-        target_node, _, target_port = target.partition(".")
-        return DataEdge(node, port, target_node, target_port)
+        return DataEdge(*source.split("."), *target.split("."))
     if kind == "control":
         return ControlEdge(source, target)
     return ConditionalEdge(source, target, fields["condition"])

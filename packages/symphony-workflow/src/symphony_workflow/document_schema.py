@@ -171,7 +171,7 @@ class _Optional(TypedDict, total=False):
 class WorkflowFields(_Optional):
     """A workflow file of Symphony."""
 
-    schema: Annotated[Literal[SCHEMA], Field(description="Version of the format")]  # type: ignore[valid-type]
+    schema: Annotated[int, Field(ge=SCHEMA, le=SCHEMA, description="Version of the format")]
     id: Annotated[str, Field(pattern=f"^{WORKFLOW_ID.pattern}$")]
     nodes: dict[NodeId, NodeFields]
 

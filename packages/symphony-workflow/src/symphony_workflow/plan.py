@@ -100,9 +100,13 @@ def adjacency(count: int, pairs: Iterable[tuple[int, int]]) -> tuple[list[list[i
     """
     children: list[list[int]] = [[] for _ in range(count)]
     parents: list[list[int]] = [[] for _ in range(count)]
-    for source, target in dict.fromkeys(pairs):
+    for source, target in pairs:
         children[source].append(target)
-        parents[target].append(source)
+    for source, targets in enumerate(children):
+        if len(targets) > 1:
+            children[source] = targets = list(dict.fromkeys(targets))
+        for target in targets:
+            parents[target].append(source)
     return children, parents
 
 

@@ -5,7 +5,7 @@ must fit, and may fit any alternative of the target; lists fit by their items, o
 fits where each of its values does. Bounds, patterns and formats are left to the run, where there is a value.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "null": (type(None),),
     "boolean": (bool,),
     "string": (str,),
-    "array": (list, tuple),
+    "array": (list,),
     "object": (dict,),
     "integer": (int,),
     "number": (int, float),
@@ -54,7 +54,7 @@ def accepts(schema: Schema, value: Any) -> Compatibility:
         schema: JSON Schema of the port.
         value: A literal.
     """
-    return Compatibility(_value_mismatch(schema, schema, value, 0))
+    return Compatibility(_Comparison({}, schema).value_mismatch(value, schema))
 
 
 def describe(schema: Schema) -> str:
@@ -63,28 +63,49 @@ def describe(schema: Schema) -> str:
     Args:
         schema: A JSON Schema.
     """
-    return _describe(schema, schema, 0)
+    return _describe(schema, schema)
 
 
 class _Comparison:
-    """One comparison of two schemas, each with its own definitions; recursive types end at a pair seen before."""
+    """One comparison of two schemas, each with its own definitions.
+
+    A pair that is met again within itself (recursive types) counts as fitting, and a pair is compared once only, so
+    that no schema takes exponential time.
+    """
 
     def __init__(self, source_root: Schema, target_root: Schema) -> None:
         self.source_root = source_root
         self.target_root = target_root
-        self.seen: set[tuple[int, int]] = set()
+        self.met: dict[tuple[int, int], tuple[Any, Any, str]] = {}  # keeps both alive: their ids are the key
 
     def mismatch(self, source: Any, target: Any) -> str:
+        """Why not every `source` is a `target`; empty where every one is."""
         source = _resolve(source, self.source_root)
         target = _resolve(target, self.target_root)
-        if _is_any(source) or _is_any(target) or (source == target and "$ref" not in str(source)):
+        if _is_any(source) or _is_any(target) or source is False:
             return ""
-        if source is False or target is False:
-            return "nothing can flow here" if target is False else ""
-        if (id(source), id(target)) in self.seen:
-            return ""
-        self.seen.add((id(source), id(target)))
+        if target is False:
+            return "nothing is expected there"
+        key = (id(source), id(target))
+        if key not in self.met:
+            self.met[key] = (source, target, "")
+            self.met[key] = (source, target, self._mismatch(source, target))
+        return self.met[key][2]
 
+    def value_mismatch(self, value: Any, schema: Any) -> str:
+        """Why a value is not of the target's type `schema`; empty where it is."""
+        schema = _resolve(schema, self.target_root)
+        if _is_any(schema):
+            return ""
+        if schema is False:
+            return "no value is allowed here"
+        key = (id(value), id(schema))
+        if key not in self.met:
+            self.met[key] = (value, schema, "")
+            self.met[key] = (value, schema, self._value_mismatch(value, schema))
+        return self.met[key][2]
+
+    def _mismatch(self, source: Schema, target: Schema) -> str:
         if "allOf" in target:
             return next((why for part in target["allOf"] if (why := self.mismatch(source, part))), "")
         if alternatives := _alternatives(source):
@@ -93,40 +114,35 @@ class _Comparison:
             reasons = [self.mismatch(part, target) for part in source["allOf"]]
             return "" if "" in reasons else reasons[0]
         if (values := _values(source)) is not None:
-            return next(
-                (why for value in values if (why := _value_mismatch(target, self.target_root, value, 0))), ""
-            )
+            return next((why for value in values if (why := self.value_mismatch(value, target))), "")
         if alternatives := _alternatives(target):
             reasons = [self.mismatch(source, part) for part in alternatives]
             return "" if "" in reasons else self._differs(source, target)
-        return self._typed_mismatch(source, target)
-
-    def _typed_mismatch(self, source: Schema, target: Schema) -> str:
-        if (values := _values(target)) is not None:
-            exhausted = source.get("type") == "boolean" and True in values and False in values
-            return "" if exhausted or source.get("type") is None else self._differs(source, target)
         have, want = source.get("type"), target.get("type")
-        if have is None or want is None:
+        if (values := _values(target)) is not None:
+            exhausted = have == "boolean" and True in values and False in values
+            return "" if exhausted or (have == "null" and None in values) else self._differs(source, target)
+        if have is None or want is None or (have, want) == ("integer", "number"):
             return ""
         if have != want:
-            return "" if (have, want) == ("integer", "number") else self._differs(source, target)
+            return self._differs(source, target)
         if have == "array":
             return self._array_mismatch(source, target)
-        if have == "object":
-            return self._object_mismatch(source, target)
-        return ""
+        return self._object_mismatch(source, target) if have == "object" else ""
 
     def _array_mismatch(self, source: Schema, target: Schema) -> str:
         have, want = source.get("prefixItems", []), target.get("prefixItems", [])
-        places = max(len(have), len(want))
-        for place in range(places):
-            mine = have[place] if place < len(have) else source.get("items", {})
-            theirs = want[place] if place < len(want) else target.get("items", {})
-            if theirs is False or (mine is False and place >= len(have)):
+        rest, target_rest = source.get("items", {}), target.get("items", {})
+        for place in range(max(len(have), len(want))):
+            mine = have[place] if place < len(have) else rest
+            theirs = want[place] if place < len(want) else target_rest
+            if mine is False or theirs is False:
                 return self._differs(source, target)
             if why := self.mismatch(mine, theirs):
                 return f"item {place}: {why}"
-        why = self.mismatch(source.get("items", {}), target.get("items", {}))
+        if target_rest is False and rest is not False:
+            return self._differs(source, target)
+        why = self.mismatch(rest, target_rest)
         return f"items: {why}" if why else ""
 
     def _object_mismatch(self, source: Schema, target: Schema) -> str:
@@ -134,92 +150,77 @@ class _Comparison:
         rest, target_rest = source.get("additionalProperties", {}), target.get("additionalProperties", {})
         if not have and _is_any(rest):  # an object of which nothing is known
             return ""
-        certain = set(source.get("required", ()))
         for name in target.get("required", ()):
-            if name not in certain:
-                may = "may lack" if name in have or rest is not False else "lacks"
-                return f"{self._name(source, self.source_root)} {may} the property {name!r}"
+            if name not in source.get("required", ()):
+                verb = "may lack" if name in have or rest is not False else "lacks"
+                return f"{_describe(source, self.source_root)} {verb} the property {name!r}"
         for name, schema in have.items():
             expected = want.get(name, target_rest)
             if expected is False:
-                return f"{self._name(target, self.target_root)} has no property {name!r}"
+                return f"{_describe(target, self.target_root)} has no property {name!r}"
             if why := self.mismatch(schema, expected):
                 return f"property {name!r}: {why}"
-        if rest is not False and not _is_any(rest):
-            for expected in (*(want[name] for name in want if name not in have), target_rest):
-                if expected is not False and (why := self.mismatch(rest, expected)):
-                    return f"values: {why}"
+        if rest is False or _is_any(rest):
+            return ""
+        others = (*(schema for name, schema in want.items() if name not in have), target_rest)
+        why = next((why for expected in others if (why := self.mismatch(rest, expected))), "")
+        return f"values: {why}" if why else ""
+
+    def _value_mismatch(self, value: Any, schema: Schema) -> str:
+        if alternatives := _alternatives(schema):
+            reasons = [self.value_mismatch(value, part) for part in alternatives]
+            return "" if "" in reasons else self._refusal(value, schema)
+        for part in schema.get("allOf", ()):
+            if why := self.value_mismatch(value, part):
+                return why
+        values = _values(schema)
+        if values is not None and not any(_same(value, allowed) for allowed in values):
+            return self._refusal(value, schema)
+        if "type" in schema and not _is_a(value, schema["type"]):
+            return self._refusal(value, schema)
+        if isinstance(value, list):
+            prefix, rest = schema.get("prefixItems", []), schema.get("items", {})
+            for place, item in enumerate(value):
+                if why := self.value_mismatch(item, prefix[place] if place < len(prefix) else rest):
+                    return f"item {place}: {why}"
+        return self._property_mismatch(value, schema) if isinstance(value, dict) else ""
+
+    def _property_mismatch(self, value: dict[str, Any], schema: Schema) -> str:
+        properties, rest = schema.get("properties", {}), schema.get("additionalProperties", {})
+        for name in schema.get("required", ()):
+            if name not in value:
+                return f"the property {name!r} is missing"
+        for name, item in value.items():
+            expected = properties.get(name, rest)
+            if expected is False:
+                return f"there is no property {name!r}"
+            if why := self.value_mismatch(item, expected):
+                return f"property {name!r}: {why}"
         return ""
 
-    def _differs(self, source: Any, target: Any) -> str:
-        return f"{self._name(source, self.source_root)} is not {self._name(target, self.target_root)}"
+    def _refusal(self, value: Any, schema: Schema) -> str:
+        return f"{_show(value)} is not {_describe(schema, self.target_root)}"
 
-    def _name(self, schema: Any, root: Schema) -> str:
-        return _describe(schema, root, 0)
-
-
-def _value_mismatch(schema: Any, root: Schema, value: Any, depth: int) -> str:
-    schema = _resolve(schema, root)
-    if _is_any(schema):
-        return ""
-    if schema is False:
-        return "no value is allowed here"
-    if alternatives := _alternatives(schema):
-        reasons = [_value_mismatch(part, root, value, depth + 1) for part in alternatives]
-        return "" if "" in reasons else f"{_show(value)} is not {_describe(schema, root, 0)}"
-    for part in schema.get("allOf", ()):
-        if why := _value_mismatch(part, root, value, depth + 1):
-            return why
-    values = _values(schema)
-    if values is not None and not any(_same(value, allowed) for allowed in values):
-        return f"{_show(value)} is not {_describe(schema, root, 0)}"
-    wanted = schema.get("type")
-    if wanted is not None and not _is_a(value, wanted):
-        return f"{_show(value)} is not {_describe(schema, root, 0)}"
-    if isinstance(value, list | tuple):
-        prefix = schema.get("prefixItems", [])
-        for index, item in enumerate(value):
-            part = prefix[index] if index < len(prefix) else schema.get("items", {})
-            if why := _value_mismatch(part, root, item, depth + 1):
-                return f"item {index}: {why}"
-    if isinstance(value, dict):
-        return _properties_mismatch(schema, root, value, depth)
-    return ""
-
-
-def _properties_mismatch(schema: Schema, root: Schema, value: dict[str, Any], depth: int) -> str:
-    properties, rest = schema.get("properties", {}), schema.get("additionalProperties", {})
-    for name in schema.get("required", ()):
-        if name not in value:
-            return f"the property {name!r} is missing"
-    for name, item in value.items():
-        expected = properties.get(name, rest)
-        if expected is False:
-            return f"there is no property {name!r}"
-        if why := _value_mismatch(expected, root, item, depth + 1):
-            return f"property {name!r}: {why}"
-    return ""
+    def _differs(self, source: Schema, target: Schema) -> str:
+        return f"{_describe(source, self.source_root)} is not {_describe(target, self.target_root)}"
 
 
 def _resolve(schema: Any, root: Schema) -> Any:
-    hops = 0
-    while isinstance(schema, Mapping) and isinstance(schema.get("$ref"), str):
-        hops += 1
+    """What a `$ref` stands for; any, where it names nothing or itself."""
+    for _ in range(32):
+        if not isinstance(schema, Mapping) or not isinstance(schema.get("$ref"), str):
+            return schema
         target: Any = root
-        for step in schema["$ref"].removeprefix("#").strip("/").split("/") if schema["$ref"] != "#" else ():
-            target = (
-                target.get(step.replace("~1", "/").replace("~0", "~"))
-                if isinstance(target, Mapping)
-                else None
-            )
-        if target is None or hops > 32:  # a definition that is not there says nothing about the value
-            return {}
+        for step in schema["$ref"].removeprefix("#").split("/")[1:]:
+            name = step.replace("~1", "/").replace("~0", "~")
+            target = target.get(name, {}) if isinstance(target, Mapping) else {}
         schema = target
-    return schema
+    return {}
 
 
 def _is_any(schema: Any) -> bool:
-    return schema is True or (isinstance(schema, Mapping) and not (schema.keys() & _TELLING))
+    """Whether a schema welcomes every value; what is no schema at all does, too."""
+    return schema is not False and (not isinstance(schema, Mapping) or _TELLING.isdisjoint(schema))
 
 
 _TELLING = frozenset(
@@ -254,30 +255,45 @@ def _is_a(value: Any, name: str) -> bool:
     return isinstance(value, _PYTHON_TYPES.get(name, (object,)))
 
 
-def _describe(schema: Any, root: Schema, depth: int) -> str:
+def _describe(schema: Any, root: Schema, depth: int = 0) -> str:
     schema = _resolve(schema, root)
     if _is_any(schema) or depth > 4:
         return "any"
     if schema is False:
         return "nothing"
+
+    def inner(part: Any) -> str:
+        return _describe(part, root, depth + 1)
+
     if alternatives := _alternatives(schema):
-        return " or ".join(dict.fromkeys(_describe(part, root, depth + 1) for part in alternatives))
-    if (values := _values(schema)) is not None:
-        return (
-            _show(values[0]) if len(values) == 1 else f"one of {', '.join(_show(value) for value in values)}"
+        return _listing(
+            " or ", dict.fromkeys(inner(part) for part in alternatives[:_SHOWN]), len(alternatives)
         )
+    if (values := _values(schema)) is not None:
+        shown = _listing(", ", [_show(value) for value in values[:_SHOWN]], len(values))
+        return shown if len(values) == 1 else f"one of {shown}"
     kind = schema.get("type")
+    if kind == "array" and (places := schema.get("prefixItems")):
+        return f"tuple of {_listing(', ', [inner(part) for part in places[:_SHOWN]], len(places))}"
     if kind == "array":
-        items = _describe(schema.get("items", {}), root, depth + 1)
+        items = inner(schema.get("items", {}))
         return "list" if items == "any" else f"list of {items}"
-    if kind == "object" or kind is None:
-        values_of = schema.get("additionalProperties", {})
-        if "title" in schema:
-            return str(schema["title"])
-        if "properties" in schema or _is_any(values_of) or values_of is False:
-            return "object"
-        return f"object of {_describe(values_of, root, depth + 1)}"
-    return str(kind)
+    if kind not in ("object", None):
+        return str(kind)
+    if "title" in schema:
+        return str(schema["title"])
+    rest = schema.get("additionalProperties", {})
+    return (
+        "object" if "properties" in schema or _is_any(rest) or rest is False else f"object of {inner(rest)}"
+    )
+
+
+_SHOWN = 8
+"""How many alternatives, values or places a description names."""
+
+
+def _listing(separator: str, shown: Iterable[str], count: int) -> str:
+    return separator.join(shown) + (f"{separator}..." if count > _SHOWN else "")
 
 
 def _show(value: Any) -> str:

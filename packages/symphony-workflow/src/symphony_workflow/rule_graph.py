@@ -29,7 +29,6 @@ class Graph:
         self.operations = operations
         self.nodes: dict[str, Node] = {node.id: node for node in workflow.nodes}
         self.inputs = {one.name: one for one in workflow.inputs}
-        self._ports: dict[tuple[Any, ...], Ports | None] = {}
         self._searches = 0
 
     @cached_property
@@ -41,27 +40,37 @@ class Graph:
                 found[edge.target].append((number, edge))
         return found
 
-    def ports(self, node: Node) -> Ports | None:
-        """The ports of a node, None where they cannot be known."""
-        if isinstance(node, BranchNode):
-            key: tuple[Any, ...] = ("branch",)
-        elif isinstance(node, MapNode):
-            key = (node.uses, node.over, node.on_error)
-        else:
-            key = (node.uses,)
-        if key not in self._ports:
-            self._ports[key] = node_ports(node, self.operations or {})
-        return self._ports[key]
+    @cached_property
+    def ports(self) -> dict[str, Ports | None]:
+        """The ports of each node, None where they cannot be known."""
+        made: dict[Any, Ports | None] = {}
+        found: dict[str, Ports | None] = {}
+        for id, node in self.nodes.items():
+            if isinstance(node, BranchNode):
+                kind: Any = BranchNode
+            elif isinstance(node, MapNode):
+                kind = (node.uses, node.over, node.on_error)
+            else:
+                kind = node.uses
+            if kind not in made:
+                made[kind] = node_ports(node, self.operations or {})
+            found[id] = made[kind]
+        return found
+
+    @cached_property
+    def input_schemas(self) -> dict[str, Schema]:
+        """The type of what each input of the workflow gives: null too, where it may be left out."""
+        return {
+            name: one.schema
+            if one.required or one.default is not None or not one.schema
+            else {"anyOf": [one.schema, {"type": "null"}], "$defs": one.schema.get("$defs", {})}
+            for name, one in self.inputs.items()
+        }
 
     def source_schema(self, edge: DataEdge, through: tuple[str, ...] = ()) -> Schema:
         """The type of what an edge carries, `{}` where it cannot be known."""
         if edge.source == INPUTS:
-            given = self.inputs.get(edge.source_port)
-            if given is None:
-                return {}
-            if given.required or given.default is not None or not given.schema:
-                return given.schema
-            return {"anyOf": [given.schema, {"type": "null"}], **_definitions(given.schema)}
+            return self.input_schemas.get(edge.source_port, {})
         node = self.nodes.get(edge.source)
         if node is None:
             return {}
@@ -69,7 +78,7 @@ class Graph:
             feeding = [one for _, one in self.data_into.get(node.id, ()) if one.target_port == "value"]
             known = len(feeding) == 1 and node.id not in through
             return self.source_schema(feeding[0], (*through, node.id)) if known else {}
-        ports = self.ports(node)
+        ports = self.ports[edge.source]
         port = ports.outputs.get(edge.source_port) if ports else None
         return port.schema if port else {}
 
@@ -83,7 +92,3 @@ class Graph:
         if close:
             return f"Did you mean {close[0]!r}?"
         return f"There is {', '.join(names)}." if 0 < len(names) <= 8 else ""
-
-
-def _definitions(schema: Schema) -> dict[str, Any]:
-    return {"$defs": schema["$defs"]} if "$defs" in schema else {}

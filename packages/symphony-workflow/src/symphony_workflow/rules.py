@@ -4,7 +4,7 @@ Without operations nothing is known of ports and types, and the rules about them
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from symphony_workflow.conditions import check_condition
@@ -158,38 +158,34 @@ def _operations(graph: Graph) -> Iterator[Finding]:
 
 def _output_ports(graph: Graph) -> Iterator[Finding]:
     for number, edge in enumerate(graph.workflow.edges):
-        if isinstance(edge, DataEdge) and edge.source != INPUTS:
-            yield from _output_port(graph, edge.source, edge.source_port, edge=number)
+        if not isinstance(edge, DataEdge):
+            continue
+        ports = graph.ports.get(edge.source)
+        if ports and edge.source_port not in ports.outputs:
+            yield _no_output(graph, edge.source, edge.source_port, ports.outputs, edge=number)
     for one in graph.workflow.outputs:
-        if one.node in graph.nodes:
-            yield from _output_port(graph, one.node, one.port)
-        else:
+        if one.node not in graph.nodes:
             yield _error(
                 "SYM-W011",
                 f"the output {one.name!r} comes from the node {one.node!r}, which there is not",
                 graph.suggest(one.node, graph.nodes),
                 port=one.name,
             )
+        elif (ports := graph.ports[one.node]) and one.port not in ports.outputs:
+            yield _no_output(graph, one.node, one.port, ports.outputs)
 
 
-def _output_port(graph: Graph, id: str, port: str, edge: int | None = None) -> Iterator[Finding]:
-    node = graph.nodes.get(id)
-    ports = graph.ports(node) if node else None
-    if ports and port not in ports.outputs:
-        yield _error(
-            "SYM-W012",
-            f"node {id!r} has no output {port!r}",
-            graph.suggest(port, ports.outputs),
-            node=id,
-            port=port,
-            edge=edge,
-        )
+def _no_output(
+    graph: Graph, node: str, port: str, outputs: Mapping[str, Any], edge: int | None = None
+) -> Finding:
+    hint = graph.suggest(port, outputs)
+    return _error("SYM-W012", f"node {node!r} has no output {port!r}", hint, node=node, port=port, edge=edge)
 
 
 def _inputs_of_nodes(graph: Graph) -> Iterator[Finding]:
     for node in graph.workflow.nodes:
         given: dict[str, int] = dict.fromkeys(node.params, -1)
-        ports = graph.ports(node)
+        ports = graph.ports[node.id]
         for number, edge in graph.data_into.get(node.id, ()):
             port = edge.target_port
             if port in given:
@@ -234,9 +230,8 @@ def _duplicate(graph: Graph, node: Node, port: str, first: int, second: int) -> 
 
 def _types(graph: Graph) -> Iterator[Finding]:
     fits: dict[tuple[int, int], str] = {}  # schemas live as long as the graph, so their ids are theirs alone
-    kept: list[Schema] = []
     for node in graph.workflow.nodes:
-        ports = graph.ports(node)
+        ports = graph.ports[node.id]
         if ports is None:
             continue
         for port, value in node.params.items():
@@ -254,7 +249,6 @@ def _types(graph: Graph) -> Iterator[Finding]:
             source, target = graph.source_schema(edge), ports.inputs[edge.target_port].schema
             key = (id(source), id(target))
             if key not in fits:
-                kept.append(source)
                 fits[key] = compatible(source, target).reason
             if fits[key]:
                 yield _type_error(node, number, edge, source, target, fits[key])
@@ -293,7 +287,7 @@ def _type_error(node: Node, number: int, edge: DataEdge, source: Schema, target:
 def _conditions(graph: Graph) -> Iterator[Finding]:
     for number, edge in enumerate(graph.workflow.edges):
         if isinstance(edge, ConditionalEdge) and (node := graph.nodes.get(edge.source)):
-            ports = graph.ports(node)
+            ports = graph.ports[node.id]
             known = ports.outputs.keys() if ports else None
             if fault := check_condition(edge.condition, known):
                 hint = f"It can use the outputs of {edge.source!r}: {', '.join(known or ()) or 'none'}."
