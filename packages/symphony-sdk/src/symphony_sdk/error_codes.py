@@ -32,6 +32,33 @@ CATALOGUE: dict[str, ErrorCode] = {
         "The `symphony.toml` of an extension says something that its schema does not allow. The message names "
         "the line and what was expected there.",
     ),
+    "SYM-M002": ErrorCode(
+        "Manifest cannot be read",
+        "There is no `symphony.toml` where the entry point says, or it is empty, unreadable or larger than "
+        "1 MiB. The most frequent cause is a wheel that leaves the file out: look for it with `unzip -l`.",
+    ),
+    "SYM-M003": ErrorCode(
+        "Manifest is not TOML",
+        "The `symphony.toml` is not UTF-8 or not TOML 1.0. The message names the line and column where the "
+        "reader gave up; the fault is there or just before, often a missing quote or bracket.",
+    ),
+    "SYM-M004": ErrorCode(
+        "Manifest needs a newer Symphony",
+        "The `schema` of the manifest is newer than this Symphony reads. Upgrade Symphony, or install a "
+        "version of the extension that was made for this one.",
+    ),
+    "SYM-M005": ErrorCode(
+        "Manifest cannot inherit",
+        "`extension.inherits` names an extension that is not installed, or one that inherits from this one "
+        "in turn. The message shows the chain.",
+    ),
+    "SYM-M006": ErrorCode(
+        "Permission is malformed",
+        "A permission is a type (file, network, system, model), scopes (read, write, execute) and a resource "
+        "in the grammar of its type, as in `file:read:${project}/**`, `network:read:api.example.org:443`, "
+        "`system:read:environment:NAME` or `model:execute:openai/whisper-*`. A path starts with `/` or a "
+        "variable and holds no `..`; `**` stands alone between slashes.",
+    ),
     # -- E: extension ------------------------------------------------------------------------------
     "SYM-E001": ErrorCode(
         "Extension failed",
@@ -45,8 +72,8 @@ CATALOGUE: dict[str, ErrorCode] = {
     ),
     "SYM-E011": ErrorCode(
         "Operation id is malformed",
-        "The id of an operation or an addon is `publisher.extension.name` in lower case: at least three parts "
-        "of letters, digits and hyphens.",
+        "The id of an operation or an addon is `publisher.extension.name` in lower case, and begins with the id of "
+        "the extension that brings it, so that no extension can take another's name.",
     ),
     "SYM-E012": ErrorCode(
         "Addon is inconsistent",
@@ -221,8 +248,10 @@ CATALOGUE: dict[str, ErrorCode] = {
     # -- P: permission -----------------------------------------------------------------------------
     "SYM-P001": ErrorCode(
         "Permission denied",
-        "An extension used a file, a host, a system feature or a model that its manifest does not declare. Its "
-        "author declares it under `[[permissions.required]]` or `[[permissions.optional]]`.",
+        "An extension used a file, a host, a system feature or a model that its manifest does not declare. "
+        "If it should, its author adds the lines that the hint shows to `symphony.toml`, under "
+        "`[[permissions.required]]` or `[[permissions.optional]]`. Names and addresses are told apart: a "
+        "grant for `*` covers no address. A path with `..` in it is never covered.",
     ),
     # -- T: transport ------------------------------------------------------------------------------
     "SYM-T001": ErrorCode(
