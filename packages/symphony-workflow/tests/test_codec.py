@@ -5,7 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from symphony_sdk.errors import WorkflowError
 from symphony_workflow import (
@@ -117,7 +117,7 @@ def workflows(draw):
 
 
 @given(workflows())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_workflow_comes_back_from_json_as_it_was(workflow):
     text = dumps(workflow)
     back = loads(text)
@@ -129,7 +129,7 @@ def test_any_workflow_comes_back_from_json_as_it_was(workflow):
 
 
 @given(workflows(), st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_truncated_or_damaged_file_is_refused_or_read_but_never_crashes(workflow, data):
     text = dumps(workflow).encode()
     cut = data.draw(st.integers(0, len(text) - 3))
@@ -145,7 +145,7 @@ def test_a_truncated_or_damaged_file_is_refused_or_read_but_never_crashes(workfl
 
 
 @given(json_values)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_json_in_place_of_a_workflow_is_refused_with_its_faults(value):
     with pytest.raises(WorkflowError) as refused:
         from_document(value)
@@ -154,7 +154,7 @@ def test_any_json_in_place_of_a_workflow_is_refused_with_its_faults(value):
 
 
 @given(workflows(), st.randoms(use_true_random=False))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_the_digest_does_not_depend_on_the_order_of_the_parts(workflow, chance):
     def shuffled(parts):
         return tuple(chance.sample(parts, len(parts)))
@@ -423,7 +423,7 @@ def schema():
 
 
 @given(workflow=workflows())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_the_published_schema_knows_every_key_that_is_written(schema, workflow):
     document = to_document(workflow)
     assert document.keys() <= schema["properties"].keys()

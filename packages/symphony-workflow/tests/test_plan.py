@@ -1,7 +1,7 @@
 from graphlib import CycleError, TopologicalSorter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from symphony_sdk.errors import WorkflowError
 from symphony_workflow import INPUTS, ControlEdge, DataEdge, OperatorNode, Workflow, compile_plan
@@ -30,7 +30,7 @@ def shortest_by_trial(edges):
 
 
 @given(pairs)
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_graph_has_an_order_or_a_shortest_cycle(edges):
     flow = workflow(edges)
     try:
@@ -61,7 +61,7 @@ def test_every_graph_has_an_order_or_a_shortest_cycle(edges):
 
 
 @given(pairs, st.randoms(use_true_random=False))
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_the_order_does_not_depend_on_the_order_of_the_file(edges, chance):
     upward = [(min(edge), max(edge)) for edge in edges if len(set(edge)) == 2]
     one = compile_plan(workflow(upward))

@@ -4,7 +4,7 @@ from typing import Any, Literal, Optional, TypedDict
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from symphony_workflow import accepts, compatible, describe
 
@@ -235,7 +235,7 @@ values = st.recursive(
 
 
 @given(kinds)
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_type_fits_itself_any_and_its_own_option(kind):
     assert compatible(kind, kind)
     assert compatible(kind, {})
@@ -244,7 +244,7 @@ def test_every_type_fits_itself_any_and_its_own_option(kind):
 
 
 @given(kinds, values)
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_literal_is_accepted_exactly_where_its_own_type_fits(kind, value):
     assert bool(compatible({"const": value}, kind)) == bool(accepts(kind, value))
 
@@ -259,7 +259,7 @@ def has_any(kind):
 
 
 @given(kinds.filter(lambda kind: not has_any(kind)), kinds, values)
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_what_fits_a_type_accepts_its_values(source, target, value):
     if accepts(source, value) and compatible(source, target):
         assert accepts(target, value)

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from symphony_sdk.errors import WorkflowError
@@ -46,7 +46,7 @@ class Life(RuleBasedStateMachine):
 
 
 TestLife = Life.TestCase
-TestLife.settings = settings(max_examples=30, deadline=None)
+TestLife.settings = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_every_state_is_reached_and_leads_to_an_end(transitions, ends, states):
 
 
 @given(st.sampled_from(sorted(NODE_ENDS)))
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_an_end_is_left_only_to_run_the_node_again(end):
     assert NODE_TRANSITIONS[end] == {NodeState.PENDING}
 
