@@ -32,6 +32,33 @@ CATALOGUE: dict[str, ErrorCode] = {
         "The `symphony.toml` of an extension says something that its schema does not allow. The message names "
         "the line and what was expected there.",
     ),
+    "SYM-M002": ErrorCode(
+        "Manifest cannot be read",
+        "There is no `symphony.toml` where the entry point says, or it is empty, unreadable or larger than "
+        "1 MiB. The most frequent cause is a wheel that leaves the file out: look for it with `unzip -l`.",
+    ),
+    "SYM-M003": ErrorCode(
+        "Manifest is not TOML",
+        "The `symphony.toml` is not UTF-8 or not TOML 1.0. The message names the line and column where the "
+        "reader gave up; the fault is there or just before, often a missing quote or bracket.",
+    ),
+    "SYM-M004": ErrorCode(
+        "Manifest needs a newer Symphony",
+        "The `schema` of the manifest is newer than this Symphony reads. Upgrade Symphony, or install a "
+        "version of the extension that was made for this one.",
+    ),
+    "SYM-M005": ErrorCode(
+        "Manifest cannot inherit",
+        "`extension.inherits` names an extension that is not installed, or one that inherits from this one "
+        "in turn. The message shows the chain.",
+    ),
+    "SYM-M006": ErrorCode(
+        "Permission is malformed",
+        "A permission is a type (file, network, system, model), scopes (read, write, execute) and a resource "
+        "in the grammar of its type, as in `file:read:${project}/**`, `network:read:api.example.org:443`, "
+        "`system:read:environment:NAME` or `model:execute:openai/whisper-*`. A path starts with `/` or a "
+        "variable and holds no `..`; `**` stands alone between slashes.",
+    ),
     # -- E: extension ------------------------------------------------------------------------------
     "SYM-E001": ErrorCode(
         "Extension failed",
@@ -45,8 +72,8 @@ CATALOGUE: dict[str, ErrorCode] = {
     ),
     "SYM-E011": ErrorCode(
         "Operation id is malformed",
-        "The id of an operation or an addon is `publisher.extension.name` in lower case: at least three parts "
-        "of letters, digits and hyphens.",
+        "The id of an operation or an addon is `publisher.extension.name` in lower case, and begins with the id of "
+        "the extension that brings it, so that no extension can take another's name.",
     ),
     "SYM-E012": ErrorCode(
         "Addon is inconsistent",
@@ -99,6 +126,11 @@ CATALOGUE: dict[str, ErrorCode] = {
         "The workflow has one or more faults; each is listed with its node and a hint. `symphony validate FLOW` "
         "shows them without running anything.",
     ),
+    "SYM-W070": ErrorCode(
+        "Inputs do not fit the workflow",
+        "A run was given inputs that the workflow does not declare, of another type, or not all that it "
+        "requires. Every fault is listed; give each as `--input NAME=VALUE`.",
+    ),
     # -- R: run ------------------------------------------------------------------------------------
     "SYM-R001": ErrorCode(
         "Run failed",
@@ -108,6 +140,11 @@ CATALOGUE: dict[str, ErrorCode] = {
         "Cancelled",
         "The run or the call was cancelled before it ended. `symphony resume RUN` goes on from there.",
     ),
+    "SYM-R040": ErrorCode(
+        "Executor is unknown",
+        "The run asks for an executor that no installed extension provides. Install the one that brings it, or "
+        "name another with `--executor`.",
+    ),
     # -- A: artifact -------------------------------------------------------------------------------
     "SYM-A001": ErrorCode(
         "Artifact cannot be used",
@@ -116,8 +153,10 @@ CATALOGUE: dict[str, ErrorCode] = {
     # -- P: permission -----------------------------------------------------------------------------
     "SYM-P001": ErrorCode(
         "Permission denied",
-        "An extension used a file, a host, a system feature or a model that its manifest does not declare. Its "
-        "author declares it under `[[permissions.required]]` or `[[permissions.optional]]`.",
+        "An extension used a file, a host, a system feature or a model that its manifest does not declare. "
+        "If it should, its author adds the lines that the hint shows to `symphony.toml`, under "
+        "`[[permissions.required]]` or `[[permissions.optional]]`. Names and addresses are told apart: a "
+        "grant for `*` covers no address. A path with `..` in it is never covered.",
     ),
     # -- T: transport ------------------------------------------------------------------------------
     "SYM-T001": ErrorCode(
@@ -190,5 +229,15 @@ CATALOGUE: dict[str, ErrorCode] = {
         "Port has no adapter",
         "A part of Symphony that was asked for is not installed or not enabled. The message names the package "
         "that brings it.",
+    ),
+    "SYM-O002": ErrorCode(
+        "Data directory cannot be used",
+        "A directory that a part of Symphony keeps its files in cannot be made or written to. Set "
+        "SYMPHONY_DATA_DIR to one that can.",
+    ),
+    "SYM-O003": ErrorCode(
+        "Part could not be made",
+        "An extension that runs in the host offers a part, such as an executor or a component of the Pit, and "
+        "raised an error when it was asked to make it. The message has that error.",
     ),
 }
