@@ -126,10 +126,6 @@ CATALOGUE: dict[str, ErrorCode] = {
         "The workflow has one or more faults; each is listed with its node and a hint. `symphony validate FLOW` "
         "shows them without running anything.",
     ),
-    "SYM-W070": ErrorCode(
-        "Inputs do not fit the workflow",
-        "A run was given inputs that the workflow does not declare, of another type, or not all that it "
-        "requires. Every fault is listed; give each as `--input NAME=VALUE`.",
     "SYM-W002": ErrorCode(
         "Workflow cannot be read",
         "The file is missing, may not be read, is too large, or is not UTF-8. Give `symphony` the path of "
@@ -234,6 +230,11 @@ CATALOGUE: dict[str, ErrorCode] = {
         "Builder was used wrongly",
         "The Python code that builds a workflow gave something that cannot be part of it. The message "
         "names the line of that code.",
+    ),
+    "SYM-W070": ErrorCode(
+        "Inputs do not fit the workflow",
+        "A run was given inputs that the workflow does not declare, of another type, or not all that it "
+        "requires. Every fault is listed; give each as `--input NAME=VALUE`.",
     ),
     # -- R: run ------------------------------------------------------------------------------------
     "SYM-R001": ErrorCode(
