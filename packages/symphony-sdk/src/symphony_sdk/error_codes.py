@@ -120,6 +120,22 @@ CATALOGUE: dict[str, ErrorCode] = {
         "A value from the configuration file, a `SYMPHONY_*` variable or the command line is unknown or of the "
         "wrong type. The message names the source and the setting.",
     ),
+    "SYM-C043": ErrorCode(
+        "Name cannot be used",
+        "The name of an extension and its publisher are lower-case words and digits joined by hyphens, such as "
+        "`word-count`; together they become its id, its package and its folder. Publishers of the family's own "
+        "packages are taken.",
+    ),
+    "SYM-C044": ErrorCode(
+        "Project exists already",
+        "`symphony new` makes a folder of the extension's name and writes over nothing. Choose another name, "
+        "or another folder with `--output`.",
+    ),
+    "SYM-C045": ErrorCode(
+        "Project cannot be written",
+        "`symphony new` could not write the project. Nothing of it was left behind; the message names what the "
+        "system said.",
+    ),
     # -- W: workflow -------------------------------------------------------------------------------
     "SYM-W001": ErrorCode(
         "Workflow is invalid",
