@@ -113,6 +113,55 @@ CATALOGUE: dict[str, ErrorCode] = {
         "Artifact cannot be used",
         "An artifact is missing, damaged, or could not be written. The message names its id.",
     ),
+    "SYM-A002": ErrorCode(
+        "Artifact is not there",
+        "No artifact has this id: it was never stored in this store, or it was removed. `symphony "
+        "artifacts list` shows those that there are.",
+    ),
+    "SYM-A003": ErrorCode(
+        "Artifact's id is ambiguous",
+        "Several artifacts begin with the characters that were given. The message names some of them; "
+        "give more characters of the one that is meant.",
+    ),
+    "SYM-A004": ErrorCode(
+        "Artifact's id is malformed",
+        "The id of an artifact is `b3-` and 64 hex digits in lower case, the BLAKE3 hash of its bytes. "
+        "Where an artifact is looked up, the first characters of it are enough; where it is removed, they"
+        " are not.",
+    ),
+    "SYM-A005": ErrorCode(
+        "Artifact is damaged",
+        "What the store holds under this id is not what was stored: the disk lost or changed bytes, or "
+        "somebody else wrote in the store's directory. Such bytes are never handed out. Storing the same "
+        "bytes again mends the artifact, so running the node again that made it is enough.",
+    ),
+    "SYM-A006": ErrorCode(
+        "Artifact store refuses",
+        "The disk is full, the directory cannot be read or written by this user, the disk reports an "
+        "error, or another process holds the store. The message says which. What was stored before is "
+        "kept.",
+    ),
+    "SYM-A007": ErrorCode(
+        "Artifact store is closed",
+        "The store was used after it was closed, or in a process forked from the one that opened it. Open"
+        " the store in each process that uses it.",
+    ),
+    "SYM-A008": ErrorCode(
+        "Artifact store's layout is unknown",
+        "The `format` file of the store's directory names a layout that this version cannot read: it was "
+        "made by a newer one, or it is the directory of something else. Nothing in it was changed.",
+    ),
+    "SYM-A009": ErrorCode(
+        "Artifact store's index is damaged",
+        "SQLite cannot read the store's index. The objects beside it are not touched; restore the index "
+        "from a backup.",
+    ),
+    "SYM-A010": ErrorCode(
+        "Artifact is described wrongly",
+        "The name, the media type, the metadata or the lineage of an artifact cannot be kept: metadata is"
+        " text by text, and all of it is Unicode that can be encoded. Or the durability is none of `os`, "
+        "`group` and `sync`, or a range begins before the first byte.",
+    ),
     # -- P: permission -----------------------------------------------------------------------------
     "SYM-P001": ErrorCode(
         "Permission denied",

@@ -1,0 +1,424 @@
+"""The Artifact Store: bytes by their content, on this machine's disk.
+
+An artifact of at most `INLINE_BYTES` is a row of the index, so that storing it costs one transaction. A larger
+one is a file. Its bytes are staged before the index is locked; the file gets its name inside of the transaction
+that writes its row; so a row always has its file, and a file without a row is only what a killed process left,
+which the next one to open the store takes away.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, get_args
+
+from symphony_sdk.contributions import ArtifactRef
+from symphony_sdk.errors import ArtifactError, ErrorPayload
+from symphony_sdk.ports import ArtifactInfo, Durability, Lineage
+
+from pit_artifact_store import layout
+from pit_artifact_store.committer import Committer
+from pit_artifact_store.entries import Entry, describe
+from pit_artifact_store.failures import ambiguous, damaged, damaged_index, disk_errors_named, missing
+from pit_artifact_store.ids import content_id, id_range, text_of
+from pit_artifact_store.index import Index
+from pit_artifact_store.objects import ObjectFiles, check, segment_hashes
+from pit_artifact_store.rows import Object, Rows
+from pit_artifact_store.staging import Staging, sweep
+
+INLINE_BYTES: Final = 1 << 16
+
+
+@dataclass(slots=True)
+class _Publication:
+    """An artifact on its way into the store.
+
+    Args:
+        data: Its bytes.
+        segments: Hashes of their segments.
+        entry: Its description.
+        durable: Whether a crash of the machine must not lose it.
+        replaces: Whether what is stored of it is damaged.
+        staged: Path of the file with its bytes, if it was written.
+    """
+
+    data: memoryview
+    segments: bytes
+    entry: Entry
+    durable: bool
+    replaces: bool = False
+    staged: str = ""
+
+    @property
+    def is_file(self) -> bool:
+        return len(self.data) > INLINE_BYTES
+
+
+class Store:
+    """Implements `symphony_sdk.ports.ArtifactStore` in a directory; safe with many threads and processes.
+
+    Args:
+        directory: Where it is; made if it is not there.
+
+    Raises:
+        ArtifactError: The directory cannot be used, or is of a newer version.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._root = directory
+        self._process = os.getpid()
+        self._closed = False
+        self._files = ObjectFiles(directory / "objects")
+        self._unsynced: set[bytes] = set()
+        self._unsynced_lock = threading.Lock()
+        with disk_errors_named(directory, "opened"):
+            self._index, self._staging = self._join()
+        self._committer = Committer(self._commit)
+
+    def _join(self) -> tuple[Index, Staging]:
+        """Become one of the processes that use the directory; make it a store where it is not yet one."""
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with layout.joining(self._root):
+            made = layout.is_made(self._root)
+            if not made:
+                layout.make_directories(self._root)
+            index = Index(self._root / "index.db")
+            try:
+                if not made:
+                    index.make()
+                    layout.mark_made(self._root)
+                sweep(self._root / "staging", lambda ids: self._collect(index, ids))
+                return index, Staging(self._root / "staging")
+            except BaseException:
+                index.close()
+                raise
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def put(
+        self,
+        data: bytes | memoryview,
+        *,
+        name: str = "",
+        media_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+        lineage: Lineage | None = None,
+        durability: Durability = "group",
+    ) -> ArtifactRef:
+        """Store bytes; storing the same bytes again costs no space, and mends them if they were damaged.
+
+        Args:
+            data: The bytes.
+            name: File name for people.
+            media_type: Such as `text/html`.
+            metadata: Facts to keep beside it.
+            lineage: Where it comes from.
+            durability: When it counts as stored. `os` survives the death of this process, `group` and
+                `sync` a crash of the machine; `group` shares one sync among those who store at once.
+
+        Raises:
+            ArtifactError: It cannot be written.
+        """
+        self._expect_open()
+        if durability not in get_args(Durability):
+            raise ArtifactError(
+                f"there is no durability {durability!r}; expected one of {', '.join(get_args(Durability))}",
+                code="SYM-A010",
+            )
+        view = memoryview(data)
+        # Bytes that somebody could change between hashing and writing are copied first.
+        view = view.cast("B") if view.readonly and view.c_contiguous else memoryview(bytes(view))
+        id = content_id(view)
+        publication = _Publication(
+            view,
+            segment_hashes(id, view),
+            describe(id, name, media_type, metadata, lineage),
+            durability != "os",
+        )
+        try:
+            if publication.is_file:
+                with disk_errors_named(self._root):
+                    self._stage(publication)
+            if durability == "group":
+                self._committer.submit(publication)
+            else:
+                self._commit([publication])
+        finally:
+            if publication.staged:
+                Path(publication.staged).unlink(missing_ok=True)
+        return ArtifactRef(text_of(id), len(view), media_type, name)
+
+    def get(self, id: str) -> bytes:
+        """All bytes of an artifact, checked against its id.
+
+        Args:
+            id: Its id, or the first characters of it where only one artifact has them.
+
+        Raises:
+            ArtifactError: There is none, there are several, or its bytes are damaged.
+        """
+        found = self._object(id)
+        if found.data is not None:
+            check(found.id, found.size, found.data)
+            return found.data
+        try:
+            with disk_errors_named(self._root, "read"):
+                return self._files.read(found.id, found.size)
+        except ArtifactError as error:
+            raise self._why_unreadable(found.id, error) from error
+
+    def read(self, id: str, offset: int, length: int) -> bytes:
+        """Some bytes of an artifact, checked; fewer at its end.
+
+        Args:
+            id: Its id, or the first characters of it where only one artifact has them.
+            offset: First byte, counted from 0.
+            length: How many bytes.
+
+        Raises:
+            ArtifactError: There is none, its bytes are damaged, or the range begins before its first byte.
+        """
+        if offset < 0 or length < 0:
+            raise ArtifactError(
+                f"artifact {id} has no {length} bytes from {offset} on; both count from 0",
+                code="SYM-A010",
+                details={"id": id},
+            )
+        found = self._object(id)
+        if found.data is not None:
+            check(found.id, found.size, found.data)
+            return found.data[offset : offset + length]
+        length = min(length, found.size - offset)
+        if length <= 0:
+            return b""
+        try:
+            with disk_errors_named(self._root, "read"):
+                return self._files.read_range(found.id, found.size, found.segments, offset, length)
+        except ArtifactError as error:
+            raise self._why_unreadable(found.id, error) from error
+
+    def info(self, id: str) -> ArtifactInfo:
+        """What is known of an artifact: what it was last stored with.
+
+        Args:
+            id: Its id, or the first characters of it where only one artifact has them.
+
+        Raises:
+            ArtifactError: There is none, or there are several.
+        """
+        return self._entries(id, limit=1)[0]
+
+    def history(self, id: str) -> Sequence[ArtifactInfo]:
+        """Everything that an artifact was ever stored with, the newest first, each once.
+
+        Args:
+            id: Its id, or the first characters of it where only one artifact has them.
+
+        Raises:
+            ArtifactError: There is none, or there are several.
+        """
+        return self._entries(id, limit=-1)
+
+    def find(self, *, run: str = "", name: str = "", limit: int = 100) -> Sequence[ArtifactInfo]:
+        """Artifacts, the newest first, each once: with the newest of its descriptions that fits.
+
+        Args:
+            run: Only those of this run.
+            name: Only those with this text in their name.
+            limit: At most so many.
+        """
+        self._expect_open()
+        with disk_errors_named(self._root, "read"), self._index.reading() as rows:
+            return rows.find(run, name, limit)
+
+    def remove(self, id: str) -> None:
+        """Forget an artifact with everything it was stored with, and free its space.
+
+        Args:
+            id: Its whole id.
+
+        Raises:
+            ArtifactError: There is none.
+        """
+        self._expect_open()
+        low, high = id_range(id)
+        if low != high:
+            raise ArtifactError(
+                f"{id} is not a whole id; an artifact is removed only by its whole id",
+                code="SYM-A004",
+                hint="`symphony artifacts info` gives the whole id.",
+                details={"id": id},
+            )
+        with disk_errors_named(self._root), self._staging.noting([low]):
+            with self._index.writing(durable=True) as rows:
+                if not rows.forget(low):
+                    raise missing(id)
+            self._collect(self._index, [low])
+
+    def verify(self) -> Sequence[ErrorPayload]:
+        """Read every artifact and name each that is damaged, with its id in `details["id"]`."""
+        self._expect_open()
+        faults: dict[str, ArtifactError] = {}
+        try:
+            with disk_errors_named(self._root, "read"), self._index.reading() as rows:
+                for text in rows.faults():
+                    faults.setdefault("", damaged_index(self._root, text))
+                number = -1
+                while page := rows.objects_after(number, 256):
+                    for number, id in page:  # noqa: B007 - the next page begins after the last one
+                        self._verify(rows, id, faults)
+                for error in rows.damaged_entries():
+                    faults.setdefault(error.details["id"], error)
+        except ArtifactError as error:  # the index ends here; what was found before it is worth knowing
+            faults.setdefault("", error)
+        return [error.payload() for error in faults.values()]
+
+    def close(self) -> None:
+        """Sync what is not yet synced, and close. A second time does nothing."""
+        if self._closed or os.getpid() != self._process:
+            return
+        self._committer.close()
+        self._closed = True
+        with ExitStack() as closing:
+            closing.callback(self._staging.close)
+            closing.callback(self._index.close)
+            with disk_errors_named(self._root):
+                self._sync_rest()
+
+    def _expect_open(self) -> None:
+        if self._closed:
+            raise ArtifactError(f"the artifact store {self._root} is closed", code="SYM-A007")
+        if os.getpid() != self._process:
+            raise ArtifactError(
+                f"the artifact store {self._root} was opened in process {self._process} and is used in its "
+                f"fork {os.getpid()}",
+                code="SYM-A007",
+                hint="Open the store in each process that uses it.",
+            )
+
+    def _resolve(self, rows: Rows, text: str) -> bytes:
+        low, high = id_range(text)
+        matches = rows.matches(low, high, 4)
+        if not matches:
+            raise missing(text)
+        if len(matches) > 1:
+            raise ambiguous(text, matches)
+        return matches[0]
+
+    def _object(self, text: str) -> Object:
+        self._expect_open()
+        with disk_errors_named(self._root, "read"), self._index.reading() as rows:
+            id = self._resolve(rows, text)
+            found = rows.object(id)
+            if found is not None:
+                return found
+            raise damaged(id, "its object is not in the index") if rows.has_entries(id) else missing(text)
+
+    def _entries(self, text: str, limit: int) -> list[ArtifactInfo]:
+        self._expect_open()
+        with disk_errors_named(self._root, "read"), self._index.reading() as rows:
+            id = self._resolve(rows, text)
+            if found := rows.entries(id, limit):
+                return found
+            raise damaged(id, "its object is not in the index") if rows.has_entries(id) else missing(text)
+
+    def _why_unreadable(self, id: bytes, error: ArtifactError) -> ArtifactError:
+        """The error of a file that could not be read: it may have been removed a moment ago."""
+        with disk_errors_named(self._root, "read"), self._index.reading() as rows:
+            if not rows.has_entries(id):
+                return missing(text_of(id))
+        if isinstance(error.__cause__, FileNotFoundError):
+            return damaged(id, "its file is gone")
+        if error.details.get("errno") == "EIO":
+            return damaged(id, "the disk cannot read its file")
+        return error
+
+    def _verify(self, rows: Rows, id: bytes, faults: dict[str, ArtifactError]) -> None:
+        found = rows.object(id)
+        if found is None or not rows.has_entries(id):  # removed meanwhile
+            return
+        try:
+            if found.data is not None:
+                check(id, found.size, found.data)
+            else:
+                with disk_errors_named(self._root, "read"):
+                    self._files.verify(id, found.size, found.segments)
+        except ArtifactError as error:
+            reason = self._why_unreadable(id, error)
+            if reason.code != "SYM-A002":
+                faults[text_of(id)] = reason if reason.code == "SYM-A005" else damaged(id, reason.message)
+
+    def _stage(self, publication: _Publication) -> None:
+        """Write the file of a publication, unless its bytes are in the store."""
+        found = self._files.compare(publication.entry.object, publication.data)
+        if found == "same":
+            return
+        publication.replaces = found == "different"
+        # A file that takes the place of another may owe that one's durability.
+        publication.staged = self._staging.write(
+            publication.data, sync=publication.durable or publication.replaces
+        )
+
+    def _commit(self, group: Sequence[_Publication]) -> None:
+        """Publish a group in one transaction: all of it or nothing."""
+        durable = group[0].durable
+        ids = [publication.entry.object for publication in group if publication.is_file]
+        with disk_errors_named(self._root), self._staging.noting(ids):
+            try:
+                with self._index.writing(durable=durable) as rows:
+                    placed = [id for publication in group for id in self._publish(rows, publication)]
+                    if durable:
+                        self._files.sync_names(placed)
+            except BaseException:
+                self._collect(self._index, ids)
+                raise
+        if not durable:
+            with self._unsynced_lock:
+                self._unsynced.update(publication.entry.object for publication in group)
+
+    def _publish(self, rows: Rows, publication: _Publication) -> list[bytes]:
+        """Write the rows of a publication, and name its file; gives the id whose name is new."""
+        id, data = publication.entry.object, publication.data
+        synced = rows.object_state(id)
+        placed = []
+        if publication.is_file:
+            here = synced is not None and self._files.size_of(id) == len(data)
+            if not here or publication.replaces:
+                # What was there when it was compared may have been removed since: then it is written now.
+                staged = publication.staged or self._staging.write(data, sync=publication.durable)
+                self._files.place(staged, id)
+                publication.staged = ""
+                synced = publication.durable
+                placed.append(id)
+            elif publication.durable and not synced:
+                self._files.sync([id])
+        content = None if publication.is_file else bytes(data)
+        kept = Object(id, len(data), synced or publication.durable, publication.segments, content)
+        rows.put_object(kept, time.time())
+        rows.put_entry(publication.entry)
+        return placed
+
+    def _collect(self, index: Index, ids: Sequence[bytes]) -> None:
+        """Take away the rows and files of those objects that no artifact has."""
+        if not ids:
+            return
+        with index.writing(durable=False) as rows:
+            for id in ids:
+                if not rows.has_entries(id):
+                    self._files.remove(id)
+                    rows.drop_object(id)
+
+    def _sync_rest(self) -> None:
+        if not self._unsynced:
+            return
+        ids = list(self._unsynced)
+        self._files.sync(id for id in ids if self._files.size_of(id) is not None)
+        with self._index.writing(durable=True) as rows:
+            rows.mark_synced(ids)
