@@ -1,5 +1,6 @@
 """The connections of one open store to its index, and whose turn it is to write."""
 
+import os
 import sqlite3
 import threading
 from collections import deque
@@ -55,14 +56,17 @@ class Index:
 
     @contextmanager
     def reading(self) -> Iterator[Rows]:
-        """A connection to read with; each statement sees the newest state."""
+        """A transaction that reads: its statements see one and the same state."""
         try:
             db = self._idle.pop()
         except IndexError:
             db = self._connect()
         try:
+            db.execute("begin")
             yield Rows(db)
         finally:
+            if db.in_transaction:
+                db.execute("rollback")
             self._idle.append(db)
             if self._closed:  # while this thread was reading
                 self._close_idle()
@@ -87,6 +91,17 @@ class Index:
                 if db.in_transaction:
                     db.execute("rollback")
                 raise
+
+    def sync(self) -> None:
+        """Make durable what was committed; a full disk does not stand in the way."""
+        with self._turn:
+            # What left the log for the database was synced on the way. SQLite locks nothing of the log, so
+            # closing it here, unlike the database, takes no lock away.
+            fd = os.open(f"{self._path}-wal", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
 
     def close(self) -> None:
         """Close every connection; one that reads is closed when it is done."""

@@ -161,14 +161,6 @@ class Rows:
             entry,
         )
 
-    def mark_synced(self, ids: list[bytes]) -> None:
-        """Note that a crash of the machine cannot lose some objects.
-
-        Args:
-            ids: Their ids.
-        """
-        self._db.executemany("update object set synced = 1 where id = ?", [(id,) for id in ids])
-
     def entries(self, id: bytes, limit: int) -> list[ArtifactInfo]:
         """The descriptions of an artifact, the newest first.
 

@@ -104,8 +104,10 @@ def sweep(directory: Path, collect: Callable[[list[bytes]], None]) -> None:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             noted = os.pread(fd, os.fstat(fd).st_size, 0)
             collect([noted[i : i + ID_BYTES] for i in range(0, len(noted) - ID_BYTES + 1, ID_BYTES)])
-            for litter in directory.glob(mark.name.removesuffix(MARK) + ".*"):
-                litter.unlink(missing_ok=True)  # the mark is one of them
+            for litter in directory.glob(mark.stem + ".*"):
+                if litter != mark:
+                    litter.unlink()
+            mark.unlink()  # last: without it nobody would know the others
         except BlockingIOError:  # its process lives
             continue
         finally:

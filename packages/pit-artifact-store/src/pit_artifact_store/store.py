@@ -6,14 +6,15 @@ that writes its row; so a row always has its file, and a file without a row is o
 which the next one to open the store takes away.
 """
 
+import errno
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, get_args
+from typing import Final, TypeVar, get_args
 
 from symphony_sdk.contributions import ArtifactRef
 from symphony_sdk.errors import ArtifactError, ErrorPayload
@@ -30,6 +31,8 @@ from pit_artifact_store.rows import Object, Rows
 from pit_artifact_store.staging import Staging, sweep
 
 INLINE_BYTES: Final = 1 << 16
+
+Result = TypeVar("Result")
 
 
 @dataclass(slots=True)
@@ -164,15 +167,15 @@ class Store:
         Raises:
             ArtifactError: There is none, there are several, or its bytes are damaged.
         """
-        found = self._object(id)
-        if found.data is not None:
+        self._expect_open()
+
+        def read(found: Object) -> bytes:
+            if found.data is None:
+                return self._files.read(found.id, found.size)
             check(found.id, found.size, found.data)
             return found.data
-        try:
-            with disk_errors_named(self._root, "read"):
-                return self._files.read(found.id, found.size)
-        except ArtifactError as error:
-            raise self._why_unreadable(found.id, error) from error
+
+        return self._with_object(id, read)
 
     def read(self, id: str, offset: int, length: int) -> bytes:
         """Some bytes of an artifact, checked; fewer at its end.
@@ -191,18 +194,18 @@ class Store:
                 code="SYM-A010",
                 details={"id": id},
             )
-        found = self._object(id)
-        if found.data is not None:
-            check(found.id, found.size, found.data)
-            return found.data[offset : offset + length]
-        length = min(length, found.size - offset)
-        if length <= 0:
-            return b""
-        try:
-            with disk_errors_named(self._root, "read"):
-                return self._files.read_range(found.id, found.size, found.segments, offset, length)
-        except ArtifactError as error:
-            raise self._why_unreadable(found.id, error) from error
+        self._expect_open()
+
+        def read(found: Object) -> bytes:
+            if found.data is not None:
+                check(found.id, found.size, found.data)
+                return found.data[offset : offset + length]
+            inside = min(length, found.size - offset)
+            if inside <= 0:
+                return b""
+            return self._files.read_range(found.id, found.size, found.segments, offset, inside)
+
+        return self._with_object(id, read)
 
     def info(self, id: str) -> ArtifactInfo:
         """What is known of an artifact: what it was last stored with.
@@ -267,15 +270,18 @@ class Store:
         self._expect_open()
         faults: dict[str, ArtifactError] = {}
         try:
-            with disk_errors_named(self._root, "read"), self._index.reading() as rows:
-                for text in rows.faults():
-                    faults.setdefault("", damaged_index(self._root, text))
+            with disk_errors_named(self._root, "read"):
+                with self._index.reading() as rows:
+                    for text in rows.faults():
+                        faults.setdefault("", damaged_index(self._root, text))
+                    for error in rows.damaged_entries():
+                        faults.setdefault(error.details["id"], error)
                 number = -1
-                while page := rows.objects_after(number, 256):
-                    for number, id in page:  # noqa: B007 - the next page begins after the last one
-                        self._verify(rows, id, faults)
-                for error in rows.damaged_entries():
-                    faults.setdefault(error.details["id"], error)
+                while page := self._objects_after(number):
+                    number = page[-1][0]
+                    for _, id in page:
+                        if damage := self._damage(text_of(id)):
+                            faults[text_of(id)] = damage
         except ArtifactError as error:  # the index ends here; what was found before it is worth knowing
             faults.setdefault("", error)
         return [error.payload() for error in faults.values()]
@@ -312,14 +318,49 @@ class Store:
             raise ambiguous(text, matches)
         return matches[0]
 
-    def _object(self, text: str) -> Object:
-        self._expect_open()
-        with disk_errors_named(self._root, "read"), self._index.reading() as rows:
-            id = self._resolve(rows, text)
-            found = rows.object(id)
-            if found is not None:
-                return found
-            raise damaged(id, "its object is not in the index") if rows.has_entries(id) else missing(text)
+    def _with_object(self, text: str, use: Callable[[Object], Result]) -> Result:
+        """Use the bytes of an artifact, and be sure of it before they are called damaged."""
+        with disk_errors_named(self._root, "read"):
+            with self._index.reading() as rows:
+                found = self._object(rows, text)
+            try:
+                return use(found)
+            except (OSError, ArtifactError):
+                # Since its row was read, the artifact may have been removed, and even stored again. So look
+                # once more, while nobody can write.
+                with self._index.writing(durable=False) as rows:
+                    found = self._object(rows, text_of(found.id))
+                    try:
+                        return use(found)
+                    except FileNotFoundError as error:
+                        raise damaged(found.id, "its file is gone") from error
+                    except OSError as error:
+                        if error.errno == errno.EIO:
+                            raise damaged(found.id, "the disk cannot read its file") from error
+                        raise
+
+    def _object(self, rows: Rows, text: str) -> Object:
+        id = self._resolve(rows, text)
+        if found := rows.object(id):
+            return found
+        raise damaged(id, "its object is not in the index")
+
+    def _objects_after(self, number: int) -> list[tuple[int, bytes]]:
+        with self._index.reading() as rows:
+            return rows.objects_after(number, 256)
+
+    def _damage(self, text: str) -> ArtifactError | None:
+        def verify(found: Object) -> None:
+            if found.data is None:
+                self._files.verify(found.id, found.size, found.segments)
+            else:
+                check(found.id, found.size, found.data)
+
+        try:
+            self._with_object(text, verify)
+        except ArtifactError as error:
+            return None if error.code == "SYM-A002" else error  # removed meanwhile, or waiting for it
+        return None
 
     def _entries(self, text: str, limit: int) -> list[ArtifactInfo]:
         self._expect_open()
@@ -327,33 +368,7 @@ class Store:
             id = self._resolve(rows, text)
             if found := rows.entries(id, limit):
                 return found
-            raise damaged(id, "its object is not in the index") if rows.has_entries(id) else missing(text)
-
-    def _why_unreadable(self, id: bytes, error: ArtifactError) -> ArtifactError:
-        """The error of a file that could not be read: it may have been removed a moment ago."""
-        with disk_errors_named(self._root, "read"), self._index.reading() as rows:
-            if not rows.has_entries(id):
-                return missing(text_of(id))
-        if isinstance(error.__cause__, FileNotFoundError):
-            return damaged(id, "its file is gone")
-        if error.details.get("errno") == "EIO":
-            return damaged(id, "the disk cannot read its file")
-        return error
-
-    def _verify(self, rows: Rows, id: bytes, faults: dict[str, ArtifactError]) -> None:
-        found = rows.object(id)
-        if found is None or not rows.has_entries(id):  # removed meanwhile
-            return
-        try:
-            if found.data is not None:
-                check(id, found.size, found.data)
-            else:
-                with disk_errors_named(self._root, "read"):
-                    self._files.verify(id, found.size, found.segments)
-        except ArtifactError as error:
-            reason = self._why_unreadable(id, error)
-            if reason.code != "SYM-A002":
-                faults[text_of(id)] = reason if reason.code == "SYM-A005" else damaged(id, reason.message)
+            raise damaged(id, "its object is not in the index")
 
     def _stage(self, publication: _Publication) -> None:
         """Write the file of a publication, unless its bytes are in the store."""
@@ -418,7 +433,5 @@ class Store:
     def _sync_rest(self) -> None:
         if not self._unsynced:
             return
-        ids = list(self._unsynced)
-        self._files.sync(id for id in ids if self._files.size_of(id) is not None)
-        with self._index.writing(durable=True) as rows:
-            rows.mark_synced(ids)
+        self._files.sync(id for id in self._unsynced if self._files.size_of(id) is not None)
+        self._index.sync()
