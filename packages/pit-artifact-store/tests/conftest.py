@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pit_artifact_store import Store
 from pit_artifact_store.objects import SEGMENT_BYTES
-from pit_artifact_store.store import INLINE_BYTES
+from pit_artifact_store.publishing import INLINE_BYTES
 
 SIZES = {
     "empty": 0,

@@ -160,14 +160,14 @@ def test_writers_at_once_share_the_syncs_of_a_group(store, directory, monkeypatc
 
 
 def test_one_that_cannot_be_stored_harms_none_of_its_group(store, monkeypatch):
-    publish = store._publish
+    publish = store._publisher._publish
 
     def refuse(rows, publication):
         if bytes(publication.data) == b"13":
             raise OSError(28, "No space left on device")
         return publish(rows, publication)
 
-    monkeypatch.setattr(store, "_publish", refuse)
+    monkeypatch.setattr(store._publisher, "_publish", refuse)
 
     def put(number):
         try:

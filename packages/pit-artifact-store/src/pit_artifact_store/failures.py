@@ -12,8 +12,8 @@ from symphony_sdk.errors import ArtifactError
 from pit_artifact_store.ids import text_of
 
 _MENDS: Final = {
-    errno.ENOSPC: "Free some space on that disk, or remove artifacts; what was stored before is kept.",
-    errno.EDQUOT: "The disk quota is used up: free some space, or remove artifacts.",
+    errno.ENOSPC: "Free some space on that disk; what was stored before is kept.",
+    errno.EDQUOT: "The disk quota of this user is used up: free some of it.",
     errno.EROFS: "The file system is mounted read-only: mount it writable, or set another data directory.",
     errno.EACCES: "Give this user the right to write there, or set another data directory.",
     errno.EPERM: "Give this user the right to write there, or set another data directory.",

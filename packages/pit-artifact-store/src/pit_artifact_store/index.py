@@ -97,7 +97,10 @@ class Index:
         with self._turn:
             # What left the log for the database was synced on the way. SQLite locks nothing of the log, so
             # closing it here, unlike the database, takes no lock away.
-            fd = os.open(f"{self._path}-wal", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                fd = os.open(f"{self._path}-wal", os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:  # nothing was committed since it became part of the database
+                return
             try:
                 os.fsync(fd)
             finally:

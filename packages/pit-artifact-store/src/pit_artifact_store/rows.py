@@ -99,7 +99,8 @@ class Rows:
             limit: At most so many.
         """
         rows = self._db.execute(
-            "select distinct object from entry where object between ? and ? order by object limit ?",
+            "select id from object where id between ? and ? "
+            "and exists (select 1 from entry where entry.object = object.id) order by id limit ?",
             (low, high, limit),
         )
         return [id for (id,) in rows]

@@ -1,20 +1,11 @@
-"""The Artifact Store: bytes by their content, on this machine's disk.
-
-An artifact of at most `INLINE_BYTES` is a row of the index, so that storing it costs one transaction. A larger
-one is a file. Its bytes are staged before the index is locked; the file gets its name inside of the transaction
-that writes its row; so a row always has its file, and a file without a row is only what a killed process left,
-which the next one to open the store takes away.
-"""
+"""The Artifact Store: bytes by their content, on this machine's disk."""
 
 import errno
 import os
-import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar, get_args
+from typing import TypeVar, get_args
 
 from symphony_sdk.contributions import ArtifactRef
 from symphony_sdk.errors import ArtifactError, ErrorPayload
@@ -22,42 +13,16 @@ from symphony_sdk.ports import ArtifactInfo, Durability, Lineage
 
 from pit_artifact_store import layout
 from pit_artifact_store.committer import Committer
-from pit_artifact_store.entries import Entry, describe
+from pit_artifact_store.entries import describe
 from pit_artifact_store.failures import ambiguous, damaged, damaged_index, disk_errors_named, missing
 from pit_artifact_store.ids import content_id, id_range, text_of
 from pit_artifact_store.index import Index
 from pit_artifact_store.objects import ObjectFiles, check, segment_hashes
+from pit_artifact_store.publishing import Publication, Publisher, collect
 from pit_artifact_store.rows import Object, Rows
 from pit_artifact_store.staging import Staging, sweep
 
-INLINE_BYTES: Final = 1 << 16
-
 Result = TypeVar("Result")
-
-
-@dataclass(slots=True)
-class _Publication:
-    """An artifact on its way into the store.
-
-    Args:
-        data: Its bytes.
-        segments: Hashes of their segments.
-        entry: Its description.
-        durable: Whether a crash of the machine must not lose it.
-        replaces: Whether what is stored of it is damaged.
-        staged: Path of the file with its bytes, if it was written.
-    """
-
-    data: memoryview
-    segments: bytes
-    entry: Entry
-    durable: bool
-    replaces: bool = False
-    staged: str = ""
-
-    @property
-    def is_file(self) -> bool:
-        return len(self.data) > INLINE_BYTES
 
 
 class Store:
@@ -75,11 +40,10 @@ class Store:
         self._process = os.getpid()
         self._closed = False
         self._files = ObjectFiles(directory / "objects")
-        self._unsynced: set[bytes] = set()
-        self._unsynced_lock = threading.Lock()
         with disk_errors_named(directory, "opened"):
             self._index, self._staging = self._join()
-        self._committer = Committer(self._commit)
+        self._publisher = Publisher(directory, self._index, self._files, self._staging)
+        self._committer = Committer(self._publisher.commit)
 
     def _join(self) -> tuple[Index, Staging]:
         """Become one of the processes that use the directory; make it a store where it is not yet one."""
@@ -93,7 +57,7 @@ class Store:
                 if not made:
                     index.make()
                     layout.mark_made(self._root)
-                sweep(self._root / "staging", lambda ids: self._collect(index, ids))
+                sweep(self._root / "staging", lambda ids: collect(index, self._files, ids))
                 return index, Staging(self._root / "staging")
             except BaseException:
                 index.close()
@@ -139,20 +103,19 @@ class Store:
         # Bytes that somebody could change between hashing and writing are copied first.
         view = view.cast("B") if view.readonly and view.c_contiguous else memoryview(bytes(view))
         id = content_id(view)
-        publication = _Publication(
+        publication = Publication(
             view,
             segment_hashes(id, view),
             describe(id, name, media_type, metadata, lineage),
             durability != "os",
         )
         try:
-            if publication.is_file:
-                with disk_errors_named(self._root):
-                    self._stage(publication)
+            with disk_errors_named(self._root):
+                self._publisher.stage(publication)
             if durability == "group":
                 self._committer.submit(publication)
             else:
-                self._commit([publication])
+                self._publisher.commit([publication])
         finally:
             if publication.staged:
                 Path(publication.staged).unlink(missing_ok=True)
@@ -259,11 +222,7 @@ class Store:
                 hint="`symphony artifacts info` gives the whole id.",
                 details={"id": id},
             )
-        with disk_errors_named(self._root), self._staging.noting([low]):
-            with self._index.writing(durable=True) as rows:
-                if not rows.forget(low):
-                    raise missing(id)
-            self._collect(self._index, [low])
+        self._publisher.withdraw(low)
 
     def verify(self) -> Sequence[ErrorPayload]:
         """Read every artifact and name each that is damaged, with its id in `details["id"]`."""
@@ -296,7 +255,7 @@ class Store:
             closing.callback(self._staging.close)
             closing.callback(self._index.close)
             with disk_errors_named(self._root):
-                self._sync_rest()
+                self._publisher.sync()
 
     def _expect_open(self) -> None:
         if self._closed:
@@ -313,6 +272,8 @@ class Store:
         low, high = id_range(text)
         matches = rows.matches(low, high, 4)
         if not matches:
+            if low == high and rows.has_entries(low):
+                raise damaged(low, "its object is not in the index")
             raise missing(text)
         if len(matches) > 1:
             raise ambiguous(text, matches)
@@ -369,69 +330,3 @@ class Store:
             if found := rows.entries(id, limit):
                 return found
             raise damaged(id, "its object is not in the index")
-
-    def _stage(self, publication: _Publication) -> None:
-        """Write the file of a publication, unless its bytes are in the store."""
-        found = self._files.compare(publication.entry.object, publication.data)
-        if found == "same":
-            return
-        publication.replaces = found == "different"
-        # A file that takes the place of another may owe that one's durability.
-        publication.staged = self._staging.write(
-            publication.data, sync=publication.durable or publication.replaces
-        )
-
-    def _commit(self, group: Sequence[_Publication]) -> None:
-        """Publish a group in one transaction: all of it or nothing."""
-        durable = group[0].durable
-        ids = [publication.entry.object for publication in group if publication.is_file]
-        with disk_errors_named(self._root), self._staging.noting(ids):
-            try:
-                with self._index.writing(durable=durable) as rows:
-                    placed = [id for publication in group for id in self._publish(rows, publication)]
-                    if durable:
-                        self._files.sync_names(placed)
-            except BaseException:
-                self._collect(self._index, ids)
-                raise
-        if not durable:
-            with self._unsynced_lock:
-                self._unsynced.update(publication.entry.object for publication in group)
-
-    def _publish(self, rows: Rows, publication: _Publication) -> list[bytes]:
-        """Write the rows of a publication, and name its file; gives the id whose name is new."""
-        id, data = publication.entry.object, publication.data
-        synced = rows.object_state(id)
-        placed = []
-        if publication.is_file:
-            here = synced is not None and self._files.size_of(id) == len(data)
-            if not here or publication.replaces:
-                # What was there when it was compared may have been removed since: then it is written now.
-                staged = publication.staged or self._staging.write(data, sync=publication.durable)
-                self._files.place(staged, id)
-                publication.staged = ""
-                synced = publication.durable
-                placed.append(id)
-            elif publication.durable and not synced:
-                self._files.sync([id])
-        content = None if publication.is_file else bytes(data)
-        kept = Object(id, len(data), synced or publication.durable, publication.segments, content)
-        rows.put_object(kept, time.time())
-        rows.put_entry(publication.entry)
-        return placed
-
-    def _collect(self, index: Index, ids: Sequence[bytes]) -> None:
-        """Take away the rows and files of those objects that no artifact has."""
-        if not ids:
-            return
-        with index.writing(durable=False) as rows:
-            for id in ids:
-                if not rows.has_entries(id):
-                    self._files.remove(id)
-                    rows.drop_object(id)
-
-    def _sync_rest(self) -> None:
-        if not self._unsynced:
-            return
-        self._files.sync(id for id in self._unsynced if self._files.size_of(id) is not None)
-        self._index.sync()
