@@ -22,9 +22,9 @@ from pit_artifact_store import Store
 SIZES = {"1 KB": 1_000, "100 KB": 100_000, "1 MB": 1_000_000}
 
 
-def seconds(work: Callable[[], object]) -> float:
+def seconds(work: Callable[..., object], *args: object, **options: object) -> float:
     start = time.perf_counter()
-    work()
+    work(*args, **options)
     return time.perf_counter() - start
 
 
@@ -46,7 +46,7 @@ def show(what: str, ours: list[float], peers: dict[str, list[float]]) -> None:
     mine = statistics.median(ours) * 1e3
     for name, times in peers.items():
         peer = statistics.median(times) * 1e3
-        print(f"{what:<30} ours {mine:9.3f} ms   {name:<18} {peer:9.3f} ms   ratio {mine / peer:6.2f}")
+        print(f"{what:<30} ours {mine:9.3f} ms   {name:<20} {peer:9.3f} ms   ratio {mine / peer:6.2f}")
 
 
 def main() -> None:
@@ -59,49 +59,53 @@ def main() -> None:
         store, cache = Store(root / "store"), diskcache.Cache(str(root / "cache"), size_limit=1 << 40)
         for label, size in SIZES.items():
             for durability in ("os", "group", "sync"):
-                sync = durability != "os"
-                ours, plain, peer, refs = [], [], [], []
-                for number in range(rounds):
-                    data, name = os.urandom(size), f"{size}-{durability}-{number}"
-                    ours.append(
-                        seconds(lambda: refs.append(store.put(data, name=name, durability=durability)))
-                    )
-                    plain.append(seconds(lambda: plain_put(root / "plain", name, data, sync=sync)))
-                    if not sync:
-                        peer.append(seconds(lambda: cache.set(name, data)))
-                peers = {"file, synced" if sync else "file, not synced": plain}
-                show(f"put {label}, {durability}", ours, peers | ({} if sync else {"diskcache": peer}))
-                if not sync:
-                    got, read, cached = [], [], []
-                    for number, ref in enumerate(refs):
-                        name = f"{size}-os-{number}"
-                        got.append(seconds(lambda: store.get(ref.id)))
-                        read.append(seconds(lambda: (root / "plain" / name).read_bytes()))
-                        cached.append(seconds(lambda: cache.get(name)))
-                    show(
-                        f"get {label}, checked", got, {"file, not checked": read, "diskcache, not c.": cached}
-                    )
-                    again = [
-                        seconds(lambda: store.put(data, name="again", durability="os")) for _ in range(rounds)
-                    ]
-                    show(f"put {label} again, os", again, {"file, not synced": plain})
-
-        def group(durability: str) -> list[float]:
-            def work(_: int) -> list[float]:
-                contents = [os.urandom(20_000) for _ in range(10)]
-                return [seconds(lambda: store.put(data, durability=durability)) for data in contents]
-
-            with ThreadPoolExecutor(16) as pool:
-                return [each for times in pool.map(work, range(16)) for each in times]
-
-        lone = [seconds(lambda: store.put(os.urandom(20_000), durability="sync")) for _ in range(rounds)]
-        show(
-            "put 20 KB, group, 16 writers",
-            group("group"),
-            {"ours: sync, 1": lone, "ours: sync, 16": group("sync")},
-        )
+                contents = {f"{size}-{durability}-{number}": os.urandom(size) for number in range(rounds)}
+                measure(label, durability, contents, store, root / "plain", cache)
+        contents = [os.urandom(20_000) for _ in range(rounds)]
+        lone = [seconds(store.put, data, durability="sync") for data in contents]
+        grouped, synced = at_once(store, "group"), at_once(store, "sync")
+        show("put 20 KB, group, 16 writers", grouped, {"ours: sync, 1": lone, "ours: sync, 16": synced})
         store.close()
         cache.close()
+
+
+def measure(
+    label: str,
+    durability: str,
+    contents: dict[str, bytes],
+    store: Store,
+    plain: Path,
+    cache: diskcache.Cache,
+) -> None:
+    synced = durability != "os"
+    ours, file, peer = [], [], []
+    for name, data in contents.items():
+        ours.append(seconds(store.put, data, name=name, durability=durability))
+        file.append(seconds(plain_put, plain, name, data, sync=synced))
+        if not synced:
+            peer.append(seconds(cache.set, name, data))
+    if synced:
+        show(f"put {label}, {durability}", ours, {"file, synced": file})
+        return
+    show(f"put {label}, {durability}", ours, {"file, not synced": file, "diskcache": peer})
+    again = [seconds(store.put, data, name=name, durability=durability) for name, data in contents.items()]
+    show(f"put {label} again, {durability}", again, {"file, not synced": file})
+    ours, file, peer = [], [], []
+    for name in contents:
+        id = store.find(name=name, limit=1)[0].ref.id
+        ours.append(seconds(store.get, id))
+        file.append(seconds((plain / name).read_bytes))
+        peer.append(seconds(cache.get, name))
+    show(f"get {label}, checked", ours, {"file, unchecked": file, "diskcache, unchecked": peer})
+
+
+def at_once(store: Store, durability: str) -> list[float]:
+    def work(_: int) -> list[float]:
+        contents = [os.urandom(20_000) for _ in range(10)]
+        return [seconds(store.put, data, durability=durability) for data in contents]
+
+    with ThreadPoolExecutor(16) as pool:
+        return [each for times in pool.map(work, range(16)) for each in times]
 
 
 if __name__ == "__main__":

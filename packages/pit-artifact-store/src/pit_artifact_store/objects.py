@@ -78,7 +78,8 @@ class ObjectFiles:
                 return "different"
             try:
                 for start in range(0, len(data), SEGMENT_BYTES):
-                    if file.read(SEGMENT_BYTES) != data[start : start + SEGMENT_BYTES]:
+                    # As bytes: a memoryview is compared one item after another.
+                    if file.read(SEGMENT_BYTES) != bytes(data[start : start + SEGMENT_BYTES]):
                         return "different"
             except OSError:  # a sector that cannot be read: the new file takes another one
                 return "different"
