@@ -110,6 +110,7 @@ def load_extension(extension: str, module: str) -> Contributions:
     for kind, hook in ((Operator, "symphony_operators"), (Instrument, "symphony_instruments")):
         for operation in _collect(manager, extension, hook, kind):
             _ = operation.spec  # its annotations are read, and refused, now
+            _check_namespace(extension, operation.id)
             if operation.id in operations:
                 raise ExtensionError(
                     f"the extension {extension!r} contributes {operation.id!r} twice",
@@ -117,15 +118,27 @@ def load_extension(extension: str, module: str) -> Contributions:
                     hint="Give each operation an id of its own.",
                 )
             operations[operation.id] = operation
+    addons = _collect(manager, extension, "symphony_addons", Addon)
+    for addon in addons:
+        _check_namespace(extension, addon.spec.id)
     return Contributions(
         operations=operations,
-        addons=tuple(_collect(manager, extension, "symphony_addons", Addon)),
+        addons=tuple(addons),
         lifecycle={
             step: tuple(impl.function for impl in getattr(manager.hook, f"symphony_{step}").get_hookimpls())
             for step in LIFECYCLE
         },
         hooks=tuple(sorted(caller.name for caller in manager.get_hookcallers(plugin) or ())),
     )
+
+
+def _check_namespace(extension: str, id: str) -> None:
+    if not id.startswith(f"{extension}."):
+        raise ExtensionError(
+            f"the extension {extension!r} contributes {id!r}, which lies outside of its own namespace",
+            code="SYM-E011",
+            hint=f"Begin the id with the extension's own: `{extension}.`",
+        )
 
 
 def _collect(manager: pluggy.PluginManager, extension: str, hook: str, kind: type) -> list[Any]:

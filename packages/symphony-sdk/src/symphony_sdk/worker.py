@@ -33,6 +33,7 @@ from symphony_sdk.messages import (
     Progress,
     PutArtifact,
 )
+from symphony_sdk.permissions import PermissionSet
 
 if TYPE_CHECKING:
     import asyncio
@@ -157,7 +158,7 @@ class WorkerRuntime:
         self._loaded_instruments: dict[str, Instrument] = {}
         self._instrument_locks: dict[str, threading.Lock] = {}
         self._extension: LoadExtension | None = None
-        self._files: Files
+        self._files = Files(PermissionSet())
         self._contributions = Contributions()
 
     def request(self, call: IncomingCall) -> None:
@@ -216,8 +217,6 @@ class WorkerRuntime:
         return self._extension.extension if self._extension else "the extension"
 
     def _load(self, message: LoadExtension) -> ExtensionLoaded:
-        from symphony_sdk.permissions import PermissionSet
-
         self._extension = message
         self._files = Files(PermissionSet.parse(message.permissions, roots=message.roots))
         self._contributions = load_extension(message.extension, message.module)

@@ -3,13 +3,11 @@
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal, Protocol, overload
+from typing import IO, Any, Literal, Protocol, overload
 
 from symphony_sdk.contributions import ArtifactRef
 from symphony_sdk.errors import Cancelled
-
-if TYPE_CHECKING:
-    from symphony_sdk.permissions import PermissionSet
+from symphony_sdk.permissions import Access, PermissionSet
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -82,7 +80,7 @@ class Files:
         permissions: What the manifest declares.
     """
 
-    def __init__(self, permissions: "PermissionSet") -> None:
+    def __init__(self, permissions: PermissionSet) -> None:
         self._permissions = permissions
 
     def check(self, path: str | Path, scope: Literal["read", "write"]) -> Path:
@@ -95,8 +93,6 @@ class Files:
         Raises:
             PermissionDenied: The manifest does not declare it.
         """
-        from symphony_sdk.permissions import Access
-
         resolved = Path(path).expanduser().resolve()
         self._permissions.check(Access("file", scope, str(resolved)))
         return resolved
@@ -117,7 +113,7 @@ class Files:
             OSError: It cannot be opened.
         """
         checked = self.check(path, "read" if mode.startswith("r") else "write")
-        return open(checked, mode, encoding=None if "b" in mode else "utf-8")
+        return checked.open(mode, encoding=None if "b" in mode else "utf-8")
 
     def read_bytes(self, path: str | Path) -> bytes:
         """All bytes of a file; raises as [open][symphony_sdk.extension.context.Files.open]."""

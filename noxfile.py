@@ -1,0 +1,175 @@
+"""Every check of the project, run by `uv run nox -s NAME`; `uv run nox --list` names them all."""
+
+import functools
+import json
+import shutil
+import subprocess
+import tempfile
+import tomllib
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2026.4"
+nox.options.default_venv_backend = "uv"
+nox.options.reuse_venv = "yes"
+# An interpreter that the machine lacks is skipped, not fetched; where CI is set it fails.
+nox.options.download_python = "never"
+nox.options.sessions = ["lint", "types", "tests"]
+
+ROOT = Path(__file__).parent
+LOCK = ROOT / "requirements.lock"
+PYTHONS = ["3.11", "3.12", "3.13"]
+MEMBERS = sorted(
+    file.parent
+    for pattern in ("packages/*/pyproject.toml", "examples/extensions/*/pyproject.toml")
+    for file in ROOT.glob(pattern)
+)
+COVERAGE_FLOOR = 80  # per cent of lines and branches, of each package
+
+
+def import_names(member: Path) -> list[str]:
+    """Return the top-level packages of a member."""
+    return sorted(marker.parent.name for marker in member.glob("src/*/py.typed"))
+
+
+def install(session: nox.Session) -> None:
+    """Install the locked libraries, wheels only and checked by hash, then every member in place."""
+    # --only-binary: uv would otherwise answer a wheel with a wrong hash by building the source distribution.
+    session.run_install(
+        "uv", "pip", "sync", "--quiet", "--require-hashes", "--only-binary", ":all:", str(LOCK)
+    )
+    editables = [argument for member in MEMBERS for argument in ("--editable", str(member))]
+    session.run_install("uv", "pip", "install", "--quiet", "--no-deps", *editables)
+
+
+def renewed_lock(session: nox.Session) -> bytes:
+    """Resolve anew, whatever an older uv.lock of this checkout says, and return what the lock should be."""
+    session.run_install("uv", "lock", "--upgrade", "--quiet")
+    with tempfile.TemporaryDirectory() as folder:
+        fresh = Path(folder, "requirements.lock")
+        export = ["uv", "export", "--quiet", "--frozen", "--no-emit-workspace", "--all-groups"]
+        session.run_install(*export, "--no-header", "--no-annotate", "--output-file", str(fresh))
+        return fresh.read_bytes()
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the tests; a full run on the oldest Python also holds every package to the coverage floor."""
+    install(session)
+    measured = session.python == PYTHONS[0] and not session.posargs
+    options = [f"--cov={member / 'src'}" for member in MEMBERS] + ["--cov-report="] if measured else []
+    session.run("pytest", "-n", "2", *options, *session.posargs)
+    if measured:
+        check_coverage(session)
+
+
+def check_coverage(session: nox.Session) -> None:
+    """Fail if one package is below the floor: a well-tested sibling must not hide it."""
+    report = Path(session.create_tmp(), "coverage.json")
+    session.run("coverage", "json", "--quiet", "-o", str(report))
+    files = json.loads(report.read_text())["files"]
+    low = []
+    for member in MEMBERS:
+        inside = [entry["summary"] for path, entry in files.items() if (ROOT / path).is_relative_to(member)]
+        total = sum(entry["num_statements"] + entry["num_branches"] for entry in inside)
+        covered = sum(entry["covered_lines"] + entry["covered_branches"] for entry in inside)
+        percent = 100 * covered / total if total else 100.0
+        session.log(f"{percent:5.1f} %  {member.name}")
+        if percent < COVERAGE_FLOOR:
+            low.append(member.name)
+    if low:
+        session.error(f"covered less than {COVERAGE_FLOOR} %: {', '.join(low)}; see `coverage report -m`")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, format and who imports whom."""
+    install(session)
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("lint-imports", "--no-cache")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types of every package's source, strictly."""
+    install(session)
+    session.run(
+        "mypy", *(str(package.parent) for member in MEMBERS for package in member.glob("src/*/py.typed"))
+    )
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation; a broken link or an unknown name fails."""
+    install(session)
+    session.run("zensical", "build", "--clean", "--strict")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Run every benchmark, or those named: `nox -s bench -- manifest_parse`."""
+    install(session)
+    for script in sorted(ROOT.glob("benchmarks/*.py")):
+        if not session.posargs or script.stem in session.posargs:
+            session.log(f"== {script.stem}")
+            session.run("python", str(script))
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Run the demo as a newcomer does."""
+    install(session)
+    session.run("symphony", "demo")
+
+
+@functools.cache
+def wheels() -> Path:
+    """Build every member's wheel, and constraints that allow these and the locked versions alone."""
+    folder = ROOT / "dist"
+    shutil.rmtree(folder, ignore_errors=True)
+    subprocess.run(
+        ["uv", "build", "--quiet", "--all-packages", "--wheel", "--out-dir", str(folder)], check=True
+    )
+    # By file: a stranger's project of the same name on a registry is never taken for a sibling.
+    built = [f"{wheel.name.split('-')[0]} @ {wheel.as_uri()}\n" for wheel in sorted(folder.glob("*.whl"))]
+    (folder / "constraints.txt").write_text("".join(built) + LOCK.read_text())
+    return folder
+
+
+@nox.session(reuse_venv=False)
+@nox.parametrize("member", [nox.param(member, id=member.name) for member in MEMBERS])
+def alone(session: nox.Session, member: Path) -> None:
+    """Run one package's tests from a copy, on its built wheel and what that wheel declares.
+
+    In the workspace every sibling is at hand whatever a package declares: a missing dependency, or a range
+    that the sibling does not meet, shows only here.
+    """
+    project = tomllib.loads((member / "pyproject.toml").read_text())["project"]["name"]
+    constraints = wheels() / "constraints.txt"
+    session.install("--quiet", "--no-sources", "--constraint", str(constraints), project, "--group", "test")
+    for name in import_names(member):
+        session.run("python", "-I", "-c", f"import {name}")
+    if not any(member.glob("tests/**/test_*.py")):
+        return
+    folder = Path(session.create_tmp()).resolve()
+    shutil.rmtree(folder / "tests", ignore_errors=True)
+    shutil.copytree(member / "tests", folder / "tests")
+    session.chdir(folder)
+    session.run(
+        "pytest", "-n", "2", "-c", str(ROOT / "pyproject.toml"), "--rootdir", ".", "tests", *session.posargs
+    )
+
+
+@nox.session(venv_backend="none")
+def lock(session: nox.Session) -> None:
+    """Renew requirements.lock: after a change of dependencies or of `exclude-newer` in pyproject.toml."""
+    LOCK.write_bytes(renewed_lock(session))
+
+
+@nox.session(venv_backend="none")
+def lock_check(session: nox.Session) -> None:
+    """Fail unless requirements.lock is what pyproject.toml resolves to, byte for byte."""
+    if LOCK.read_bytes() != renewed_lock(session):
+        session.error("requirements.lock is not what pyproject.toml asks for: run `uv run nox -s lock`")

@@ -1,0 +1,205 @@
+"""The orchestration of everything: check a workflow, start it, follow it, steer it, and hand its results over."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from symphony_sdk.errors import RunError
+from symphony_sdk.events import RunEvent
+from symphony_sdk.ports import (
+    ConductorPort,
+    ExecutorPort,
+    ExtensionPort,
+    PitPort,
+    PlanAdvice,
+    RunRequest,
+    RunStatus,
+)
+from symphony_workflow import Finding, Workflow, check, to_document, validate
+
+from symphony_core.inputs import bind_inputs
+
+_log = logging.getLogger(__name__)
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How a run ended, or where it is.
+
+    Args:
+        status: Where the run is, with its nodes.
+        outputs: Encoded values of the workflow's outputs by name; empty unless the run completed.
+    """
+
+    status: RunStatus
+    outputs: dict[str, bytes] = {}
+
+
+class SymphonyCore:
+    """Runs workflows through ports; it never learns in which process a port is answered.
+
+    Args:
+        pit: The Pit; its tracker is what runs a graph.
+        extensions: Brings the operations that nodes use.
+        executors: Where nodes can run, by name.
+        conductor: Advises; None to run each workflow as its user said.
+        observers: Each sees every event of every run that this core starts or resumes.
+    """
+
+    def __init__(
+        self,
+        *,
+        pit: PitPort,
+        extensions: ExtensionPort,
+        executors: Mapping[str, ExecutorPort],
+        conductor: ConductorPort | None = None,
+        observers: Sequence[Callable[[RunEvent], None]] = (),
+    ) -> None:
+        self._pit = pit
+        self._extensions = extensions
+        self._executors = executors
+        self._conductor = conductor
+        self._observers = tuple(observers)
+        self._watching: set[asyncio.Task[None]] = set()
+
+    async def validate(self, workflow: Workflow) -> list[Finding]:
+        """Every fault of a workflow, against the operations that are installed.
+
+        Args:
+            workflow: The workflow.
+        """
+        return validate(workflow, await self._extensions.operations())
+
+    async def start(
+        self,
+        workflow: Workflow,
+        inputs: Mapping[str, Any],
+        *,
+        executor: str = "",
+        labels: Mapping[str, str] | None = None,
+    ) -> str:
+        """Check a workflow and begin a run of it; the id of the run, which no crash can lose any more.
+
+        Args:
+            workflow: The workflow.
+            inputs: Values by the name of the input; JSON-like.
+            executor: Name of the executor; the conductor's choice, or `local`, where it is empty.
+            labels: Facts to keep beside the run.
+
+        Raises:
+            WorkflowError: The workflow or an input has a fault; all of them are listed.
+            RunError: There is no such executor.
+        """
+        check(workflow, await self._extensions.operations())
+        encoded = bind_inputs(workflow, inputs)
+        document = to_document(workflow)
+        place = executor or (await self._advice(document)).executor or "local"
+        if place not in self._executors:
+            raise RunError(
+                f"there is no executor {place!r}",
+                code="SYM-R040",
+                hint=f"There are {', '.join(sorted(self._executors)) or 'none'}; `symphony list` shows extensions.",
+            )
+        run = await self._pit.tracker.start(
+            RunRequest(workflow=document, inputs=encoded, executor=place, labels=dict(labels or {}))
+        )
+        self._watch(run, 0)
+        return run
+
+    async def resume(self, run: str) -> None:
+        """Go on with a run that was paused, interrupted or failed.
+
+        Args:
+            run: Id of the run.
+
+        Raises:
+            RunError: There is no such run, or it is completed.
+        """
+        seen = (await self._pit.tracker.status(run)).durable
+        await self._pit.tracker.resume(run)
+        self._watch(run, seen)
+
+    async def pause(self, run: str) -> None:
+        """Start no further node of a run.
+
+        Args:
+            run: Id of the run.
+
+        Raises:
+            RunError: There is no such run, or it has ended.
+        """
+        await self._pit.tracker.pause(run)
+
+    async def cancel(self, run: str) -> None:
+        """End a run.
+
+        Args:
+            run: Id of the run.
+
+        Raises:
+            RunError: There is no such run, or it has ended.
+        """
+        await self._pit.tracker.cancel(run)
+
+    def events(self, run: str, after: int = 0) -> AsyncIterator[RunEvent]:
+        """What happened and happens in a run, until it ends.
+
+        Args:
+            run: Id of the run.
+            after: Sequence number of the last event already seen.
+
+        Raises:
+            RunError: There is no such run.
+        """
+        return self._pit.tracker.events(run, after)
+
+    async def outcome(self, run: str) -> Outcome:
+        """Where a run is, and its outputs once it completed.
+
+        Args:
+            run: Id of the run.
+
+        Raises:
+            RunError: There is no such run.
+        """
+        status = await self._pit.tracker.status(run)
+        outputs = await self._pit.tracker.outputs(run) if status.state == "completed" else {}
+        return Outcome(status, dict(outputs))
+
+    async def runs(self, limit: int = 100) -> Sequence[RunStatus]:
+        """The newest runs first.
+
+        Args:
+            limit: At most so many.
+        """
+        return await self._pit.tracker.runs(limit)
+
+    async def close(self) -> None:
+        """Stop following runs; whoever made the ports closes them."""
+        for task in self._watching:
+            task.cancel()
+        await asyncio.gather(*self._watching, return_exceptions=True)
+
+    async def _advice(self, document: dict[str, Any]) -> PlanAdvice:
+        if self._conductor is None:
+            return PlanAdvice()
+        try:
+            return await self._conductor.plan(document, tuple(sorted(self._executors)))
+        except Exception:  # noqa: BLE001 - advice comes from foreign code, and a run never depends on it
+            _log.exception("the conductor gave no advice; the run goes on without it")
+            return PlanAdvice()
+
+    def _watch(self, run: str, after: int) -> None:
+        if self._observers:
+            task = asyncio.create_task(self._observe(run, after))
+            self._watching.add(task)
+            task.add_done_callback(self._watching.discard)
+
+    async def _observe(self, run: str, after: int) -> None:
+        async for event in self._pit.tracker.events(run, after):
+            for observer in self._observers:
+                try:
+                    observer(event)
+                except Exception:  # noqa: BLE001 - an observer is foreign code; it harms neither run nor others
+                    _log.exception("an observer failed at event %d of run %s", event.sequence, run)

@@ -1,0 +1,6 @@
+"""What authors test with: contexts that record, fakes of every port, and contracts to inherit."""
+
+from symphony_sdk.testing.context import RecordingContext, recording_context
+from symphony_sdk.testing.contracts import Contract, ExtensionContract
+
+__all__ = ["Contract", "ExtensionContract", "RecordingContext", "recording_context"]

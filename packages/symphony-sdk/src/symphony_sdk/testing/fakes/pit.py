@@ -1,0 +1,344 @@
+"""The five components of the Pit in memory."""
+
+import asyncio
+import itertools
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from symphony_sdk.contributions import ArtifactRef
+from symphony_sdk.errors import ArtifactError, ErrorPayload, PortError, RunError, foreign_error
+from symphony_sdk.events import (
+    RunCancelled,
+    RunCompleted,
+    RunEvent,
+    RunFailed,
+    RunPaused,
+    RunResumed,
+    RunStarted,
+    ends_run,
+)
+from symphony_sdk.ports import (
+    ArtifactInfo,
+    Durability,
+    Lineage,
+    RunRequest,
+    RunStatus,
+    StaleReport,
+)
+from symphony_sdk.values import encode
+
+
+class FakeArtifactStore:
+    """Fake of ArtifactStore: bytes in memory, ids from SHA-256."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._data: dict[str, bytes] = {}
+        self._infos: dict[str, ArtifactInfo] = {}
+
+    def put(
+        self,
+        data: bytes | memoryview,
+        *,
+        name: str = "",
+        media_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+        lineage: Lineage | None = None,
+        durability: Durability = "group",
+    ) -> ArtifactRef:
+        """Keep bytes."""
+        kept = bytes(data)
+        ref = ArtifactRef(sha256(kept).hexdigest(), len(kept), media_type, name)
+        with self._lock:
+            self._data[ref.id] = kept
+            self._infos[ref.id] = ArtifactInfo(ref, time.time(), dict(metadata or {}), lineage or Lineage())
+        return ref
+
+    def get(self, id: str) -> bytes:
+        """All bytes of an artifact."""
+        return self._data[self._find(id)]
+
+    def read(self, id: str, offset: int, length: int) -> bytes:
+        """Some bytes of an artifact."""
+        return self._data[self._find(id)][offset : offset + length]
+
+    def info(self, id: str) -> ArtifactInfo:
+        """What is known of an artifact."""
+        return self._infos[self._find(id)]
+
+    def find(self, *, run: str = "", name: str = "", limit: int = 100) -> Sequence[ArtifactInfo]:
+        """Artifacts, the newest first."""
+        with self._lock:
+            found = [
+                info
+                for info in reversed(self._infos.values())
+                if run in ("", info.lineage.run) and name in info.ref.name
+            ]
+        return found[:limit]
+
+    def remove(self, id: str) -> None:
+        """Forget an artifact."""
+        whole = self._find(id)
+        with self._lock:
+            del self._data[whole], self._infos[whole]
+
+    def verify(self) -> Sequence[ErrorPayload]:
+        """Name those whose bytes are not those of their id."""
+        return [
+            ArtifactError(f"artifact {id} is damaged", details={"id": id}).payload()
+            for id, data in self._data.items()
+            if sha256(data).hexdigest() != id
+        ]
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+    def _find(self, id: str) -> str:
+        found = [whole for whole in self._infos if whole.startswith(id)] if id else []
+        if len(found) != 1:
+            raise ArtifactError(
+                f"{len(found) or 'no'} artifacts have an id that begins with {id!r}",
+                hint="Give the whole id.",
+            )
+        return found[0]
+
+
+class FakeDagTracker:
+    """Fake of DagTracker: a run calls one function instead of a graph.
+
+    Args:
+        work: Takes the request and returns the outputs by name; what it raises fails the run.
+        held: Whether a run pauses at once and does its work when it is resumed.
+    """
+
+    def __init__(
+        self, work: Callable[[RunRequest], Mapping[str, Any]] = lambda request: {}, *, held: bool = False
+    ) -> None:
+        self._work = work
+        self._held = held
+        self._ids = itertools.count(1)
+        self._events: dict[str, list[RunEvent]] = {}
+        self._changed: dict[str, asyncio.Event] = {}
+        self._outputs: dict[str, dict[str, bytes]] = {}
+        self.requests: dict[str, RunRequest] = {}
+
+    async def start(self, request: RunRequest) -> str:
+        """Begin a run."""
+        run = f"run-{next(self._ids)}"
+        self.requests[run] = request
+        self._events[run] = []
+        self._changed[run] = asyncio.Event()
+        workflow = str(request.workflow.get("id", ""))
+        self._add(run, RunStarted, workflow=workflow, nodes=len(request.workflow.get("nodes", ())))
+        if self._held:
+            self._add(run, RunPaused, reason="held")
+        else:
+            self._finish(run)
+        return run
+
+    async def resume(self, run: str) -> None:
+        """Go on with a run that is paused or failed."""
+        if isinstance(self._of(run)[-1], RunCompleted):
+            raise RunError(f"run {run!r} is completed")
+        self._add(run, RunResumed)
+        self._finish(run)
+
+    async def pause(self, run: str) -> None:
+        """Pause a run that has not ended."""
+        self._check_open(run)
+        self._add(run, RunPaused)
+
+    async def cancel(self, run: str) -> None:
+        """Cancel a run that has not ended."""
+        self._check_open(run)
+        self._add(run, RunCancelled)
+
+    async def events(self, run: str, after: int = 0) -> AsyncIterator[RunEvent]:
+        """What happened, then what happens."""
+        events = self._of(run)
+        while True:
+            while after < len(events):
+                yield events[after]
+                after += 1
+            if ends_run(events[-1]):
+                return
+            self._changed[run].clear()
+            await self._changed[run].wait()
+
+    async def status(self, run: str) -> RunStatus:
+        """Where a run is."""
+        events = self._of(run)
+        last = events[-1]
+        states: dict[type, Any] = {
+            RunCompleted: "completed",
+            RunFailed: "failed",
+            RunCancelled: "cancelled",
+            RunPaused: "paused",
+        }
+        return RunStatus(
+            run=run,
+            workflow=str(self.requests[run].workflow.get("id", "")),
+            state=states.get(type(last), "running"),
+            started=events[0].at,
+            seconds=last.at - events[0].at,
+            durable=len(events),
+            error=last.error if isinstance(last, RunFailed) else None,
+        )
+
+    async def runs(self, limit: int = 100) -> Sequence[RunStatus]:
+        """The newest first."""
+        return [await self.status(run) for run in list(reversed(self._events))[:limit]]
+
+    async def outputs(self, run: str) -> Mapping[str, bytes]:
+        """Outputs of a completed run."""
+        self._of(run)
+        if run not in self._outputs:
+            raise RunError(f"run {run!r} is not completed")
+        return self._outputs[run]
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+    def _of(self, run: str) -> list[RunEvent]:
+        if run not in self._events:
+            raise RunError(f"there is no run {run!r}")
+        return self._events[run]
+
+    def _check_open(self, run: str) -> None:
+        if isinstance(self._of(run)[-1], RunCompleted | RunFailed | RunCancelled):
+            raise RunError(f"run {run!r} has ended")
+
+    def _finish(self, run: str) -> None:
+        try:
+            outputs = self._work(self.requests[run])
+        except Exception as error:  # noqa: BLE001 - the function is a test's
+            self._add(run, RunFailed, error=foreign_error(error, "the test").payload())
+        else:
+            self._outputs[run] = {name: encode(value) for name, value in outputs.items()}
+            self._add(run, RunCompleted, seconds=0.0)
+
+    def _add(self, run: str, kind: type[RunEvent], **fields: Any) -> None:
+        self._events[run].append(kind(run=run, sequence=len(self._events[run]) + 1, at=time.time(), **fields))
+        self._changed[run].set()
+
+
+class FakeLease:
+    """Fake of Lease.
+
+    Args:
+        model: What is leased.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self._released = False
+
+    def release(self) -> None:
+        """Give it back, once."""
+        if self._released:
+            raise PortError("the lease was released before")
+        self._released = True
+
+
+class FakePoolManager:
+    """Fake of PoolManager: models that are there, and are in memory once loaded.
+
+    Args:
+        models: Models by id.
+    """
+
+    def __init__(self, models: Mapping[str, Any] | None = None) -> None:
+        self._models = dict(models or {})
+        self.loaded: set[str] = set()
+        self.hints: list[tuple[str, float, float]] = []
+
+    def acquire(self, model: str) -> FakeLease:
+        """A lease of a model that is in memory."""
+        if model not in self.loaded:
+            raise PortError(f"the model {model!r} is not in memory", hint="Load it first.")
+        return FakeLease(self._models[model])
+
+    async def load(self, model: str) -> FakeLease:
+        """A lease of a model."""
+        if model not in self._models:
+            raise PortError(f"there is no model {model!r}")
+        self.loaded.add(model)
+        return self.acquire(model)
+
+    def hint(self, model: str, seconds: float, probability: float) -> None:
+        """Remember the hint."""
+        self.hints.append((model, seconds, probability))
+
+    async def unload(self, model: str) -> None:
+        """Take a model out of memory."""
+        self.loaded.discard(model)
+
+
+class FakeArbitrationEngine:
+    """Fake of ArbitrationEngine: grants whatever there is enough of.
+
+    Args:
+        resources: Amounts by name.
+    """
+
+    def __init__(self, resources: Mapping[str, float] | None = None) -> None:
+        self._resources = dict(resources or {})
+        self.decisions: list[tuple[str, str, float]] = []
+
+    def admit(self, claimant: str, resource: str, amount: float = 1.0) -> AbstractContextManager[None]:
+        """Hold an amount of a resource."""
+        if amount > self._resources.get(resource, 0.0):
+            raise PortError(f"there is never {amount} of {resource!r}")
+        self.decisions.append((claimant, resource, amount))
+        return self._held()
+
+    def waiting_time(self, claimant: str, resource: str, amount: float = 1.0) -> float:
+        """No claim waits."""
+        return 0.0
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        yield
+
+
+class FakeStaleManager:
+    """Fake of StaleManager: remembers holds, removes nothing."""
+
+    def __init__(self) -> None:
+        self.holds: dict[str, str] = {}
+
+    async def sweep(self, *, dry_run: bool = True) -> StaleReport:
+        """Nothing is stale."""
+        return StaleReport(examined=0)
+
+    def hold(self, artifact: str, reason: str) -> None:
+        """Remember a hold."""
+        self.holds[artifact] = reason
+
+    def release(self, artifact: str) -> None:
+        """Forget a hold."""
+        self.holds.pop(artifact, None)
+
+
+class FakePit(msgspec.Struct):
+    """Fake of PitPort.
+
+    Args:
+        pool: The Pool Manager.
+        tracker: The DAG Tracker.
+        artifacts: The Artifact Store.
+        arbitration: The Arbitration Engine.
+        stale: The Stale Manager.
+    """
+
+    pool: FakePoolManager = msgspec.field(default_factory=FakePoolManager)
+    tracker: FakeDagTracker = msgspec.field(default_factory=FakeDagTracker)
+    artifacts: FakeArtifactStore = msgspec.field(default_factory=FakeArtifactStore)
+    arbitration: FakeArbitrationEngine = msgspec.field(default_factory=FakeArbitrationEngine)
+    stale: FakeStaleManager = msgspec.field(default_factory=FakeStaleManager)
