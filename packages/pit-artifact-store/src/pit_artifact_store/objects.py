@@ -95,19 +95,23 @@ class ObjectFiles:
         os.replace(staged, self.path(id))  # noqa: PTH105 - a Path would cost more than the call
 
     def sync(self, ids: Iterable[bytes]) -> None:
-        """Make the bytes and the names of files durable.
+        """Make the bytes and the names of files durable; those that were removed need nothing.
 
         Args:
             ids: Their ids.
         """
-        ids = list(ids)
+        here = []
         for id in ids:
-            fd = os.open(self.path(id), os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                fd = os.open(self.path(id), os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue
             try:
                 os.fsync(fd)
             finally:
                 os.close(fd)
-        self.sync_names(ids)
+            here.append(id)
+        self.sync_names(here)
 
     def sync_names(self, ids: Iterable[bytes]) -> None:
         """Make the names of files durable.

@@ -155,7 +155,7 @@ class Publisher:
         Raises:
             OSError: The disk refuses.
         """
-        self._files.sync(id for id in self._unsynced if self._files.size_of(id) is not None)
+        self._files.sync(self._unsynced)
         self._index.sync()
 
 
