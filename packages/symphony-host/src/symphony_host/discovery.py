@@ -257,7 +257,7 @@ def _read(record: ExtensionRecord, inheritable: _Documents) -> ExtensionRecord:
             ),
         ),
         after=manifest.requires.after,
-        document=manifest.to_index(),
+        document=_json(manifest.to_index()),
     )
 
 
@@ -304,5 +304,10 @@ def _fits(version: str, versions: str) -> bool:
 
 
 def _fault(error: SymphonyError) -> dict[str, Any]:
-    fault: dict[str, Any] = msgspec.to_builtins(error.payload())
-    return fault
+    return _json(error.payload())
+
+
+def _json(value: Any) -> dict[str, Any]:
+    """What JSON makes of a value, so that a record is equal to the one that the index gives back."""
+    document: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(value))
+    return document

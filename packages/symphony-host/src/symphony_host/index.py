@@ -93,7 +93,7 @@ def _from_index(file: str) -> tuple[ExtensionRecord, ...] | None:
             return None
         if any(stamp(path) != known for path, known in index["files"].items()):
             return None
-        return tuple(_record(row) for row in index["records"])
+        return _records(index["records"])
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
 
@@ -116,10 +116,12 @@ def _same_directories(known: dict[str, list[Any]]) -> bool:
     return found == expected
 
 
-def _record(row: list[Any]) -> ExtensionRecord:
-    record = ExtensionRecord(*row)
-    return record._replace(
-        requires=tuple(Requirement(*each) for each in record.requires), after=tuple(record.after)
+def _records(rows: list[list[Any]]) -> tuple[ExtensionRecord, ...]:
+    return tuple(
+        record._replace(
+            requires=tuple(Requirement(*each) for each in record.requires), after=tuple(record.after)
+        )
+        for record in (ExtensionRecord(*row) for row in rows)
     )
 
 
