@@ -83,7 +83,9 @@ class Site:
 
     def run(self, code: str, *, cache: Path, **variables: str) -> object:
         """Run code in a fresh interpreter that sees this directory; what it prints as JSON is given back."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("SYMPHONY_")}
+        # coverage would import in that interpreter what it must be shown not to import
+        strange = ("SYMPHONY_", "COVERAGE_")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(strange)}
         environment = {
             **kept,
             "PYTHONPATH": str(self.path),

@@ -15,7 +15,9 @@ from symphony_sdk.errors import SymphonyError
 def test_an_extension_is_found_with_all_that_its_metadata_says_and_never_imported(site):
     root = site.add("text")
     record = site.discover()["acme.text"]
-    assert record[:8] == ("acme.text", "operator", "worker", "acme-text", "1.0", "About text", "MIT", "Ada")
+    assert (record.id, record.kind, record.runs) == ("acme.text", "operator", "worker")
+    assert (record.distribution, record.version, record.summary) == ("acme-text", "1.0", "About text")
+    assert (record.license, record.authors) == ("MIT", "Ada")
     assert (record.package, record.root, record.entry_point) == ("acme_text", str(root), "text")
     assert record.manifest_file == str(root / "symphony.toml")
     assert (record.editable, record.error, record.usable) == (False, None, True)

@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import symphony_host
+import symphony_sdk
 from symphony_host import discovery
 from symphony_host.index import index_file, load_records
 
@@ -14,13 +16,14 @@ RECORDS = (
     "print(json.dumps(sorted(r.id for r in load_records() if r.id.startswith('acme'))))"
 )
 HEAVY = (
-    "import json, sys\n"
+    "import sys\n"
     "from symphony_host.index import load_records\n"
-    "from symphony_host.resolver import resolve\n"
     "records = load_records()\n"
-    "resolve(records)\n"
-    "heavy = 'msgspec pydantic importlib.metadata importlib_metadata tomllib packaging platformdirs pathlib'\n"
-    "print(json.dumps([sorted(set(heavy.split()) & set(sys.modules)), [r.id for r in records]]))"
+    "names = set(sys.modules)\n"
+    "import json\n"
+    "heavy = 'msgspec pydantic importlib.metadata importlib_metadata tomllib packaging platformdirs '\n"
+    "heavy += 'pathlib json typing re'\n"
+    "print(json.dumps([sorted(names & set(heavy.split())), [r.id for r in records]]))"
 )
 
 
@@ -53,7 +56,7 @@ def test_a_warm_load_gives_the_same_records_and_looks_at_no_manifest(site, scans
     assert acme(warm)["acme.bad"].error.payload() == acme(cold)["acme.bad"].error.payload()
 
 
-def test_a_warm_load_and_resolution_import_nothing_heavy(site, tmp_path):
+def test_a_warm_load_imports_nothing_heavy(site, tmp_path):
     site.add("base")
     site.add(
         "text", more='[requires]\nsymphony = ">=0.1"\nextensions = [{ id = "acme.base", version = ">=1" }]\n'
@@ -203,11 +206,24 @@ def test_an_index_that_is_a_directory_costs_only_time_and_leaves_no_litter(site,
     assert list(file.parent.iterdir()) == [file]
 
 
+def test_an_index_of_another_version_of_symphony_is_made_anew(site, scans, monkeypatch):
+    site.add("text")
+    site.settle()
+    load_records()
+    monkeypatch.setattr("symphony_host.index.__version__", "0.0.1")
+    load_records()
+    assert len(scans) == 2
+
+
+def test_host_and_sdk_are_of_one_version():
+    assert symphony_host.__version__ == symphony_sdk.__version__
+
+
 def test_the_index_is_kept_where_it_is_asked_to_be(site, tmp_path):
     site.add("text")
     site.settle()
     load_records(cache_dir=str(tmp_path / "elsewhere"))
-    assert [file.suffix for file in (tmp_path / "elsewhere").iterdir()] == [".json"]
+    assert [file.suffix for file in (tmp_path / "elsewhere").iterdir()] == [".index"]
     assert not (tmp_path / "cache").exists()
 
 
@@ -223,4 +239,4 @@ def test_many_processes_that_start_at_once_all_see_the_same(site, tmp_path):
     started = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) for _ in range(6)]
     answers = [json.loads(process.communicate()[0]) for process in started]
     assert answers == [["acme.text"]] * 6
-    assert [file.suffix for file in (tmp_path / "cache").iterdir()] == [".json"]
+    assert [file.suffix for file in (tmp_path / "cache").iterdir()] == [".index"]

@@ -168,9 +168,10 @@ installed = st.lists(
 def test_every_extension_is_ordered_or_has_a_reason_and_the_order_is_right(records, off):
     present = {each.id for each in records}
     records = [
-        each._replace(
+        each.with_changes(
             requires=tuple(
-                need if need.id in present else need._replace(found="", met=False) for need in each.requires
+                need if need.id in present else needs(need.id, "", optional=need.optional)
+                for need in each.requires
             )
         )
         for each in records
@@ -192,10 +193,10 @@ def test_every_extension_is_ordered_or_has_a_reason_and_the_order_is_right(recor
 
 @given(installed)
 def test_nobody_is_refused_where_all_is_there_and_no_circle_is(records):
-    records = [each._replace(fault=None) for each in records]
+    records = [each.with_changes(fault=None) for each in records]
     present = {each.id for each in records}
     records = [
-        each._replace(requires=tuple(need for need in each.requires if need.id in present))
+        each.with_changes(requires=tuple(need for need in each.requires if need.id in present))
         for each in records
     ]
     graph = {each.id: {need.id for need in each.requires} | (set(each.after) & present) for each in records}
