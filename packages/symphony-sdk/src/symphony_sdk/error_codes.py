@@ -114,11 +114,65 @@ CATALOGUE: dict[str, ErrorCode] = {
         "An extension implements a hook that does not exist, or takes arguments that the hook does not have. "
         "Use the typed markers: a type checker then finds it first.",
     ),
+    "SYM-E020": ErrorCode(
+        "Entry point is malformed",
+        "An entry point of the group `symphony.extensions` is a top-level package, a colon and a file in it, "
+        "as in `acme_text:symphony.toml`. The distribution's `entry_points.txt` says something else, or cannot "
+        "be read.",
+    ),
+    "SYM-E021": ErrorCode(
+        "Package of the entry point is missing",
+        "The entry point names a package that cannot be found, or that is a single module: a manifest lies in "
+        "a directory. The wheel may leave the package out, or its name is misspelt.",
+    ),
+    "SYM-E022": ErrorCode(
+        "Two extensions have one id",
+        "Two installed distributions bring an extension of the same id. None of them is used, because nobody "
+        "can know which one is meant. Uninstall all of them but one.",
+    ),
+    "SYM-E023": ErrorCode(
+        "Required extension is not installed",
+        "`requires.extensions` of the manifest names an extension that no installed distribution brings.",
+    ),
+    "SYM-E024": ErrorCode(
+        "Installed version does not fit",
+        "The manifest needs Symphony or another extension in a range of versions that the installed one is "
+        "not in. The message names the version that was found, the range, and who needs it.",
+    ),
+    "SYM-E025": ErrorCode(
+        "Extensions need each other in a circle",
+        "No order exists in which these extensions could load. The message shows the circle; remove one of its "
+        "links from `requires.extensions` or `requires.after`.",
+    ),
+    "SYM-E026": ErrorCode(
+        "Required extension cannot be used",
+        "An extension that this one needs is broken, disabled, or failed to start. The message names the chain "
+        "down to the first cause.",
+    ),
+    "SYM-E027": ErrorCode(
+        "Extension may not run in the host",
+        'The manifest says `runs = "host"`, which gives its code everything that you may do. Only Symphony\'s '
+        "own parts and the extensions in the setting `trusted` may.",
+    ),
+    "SYM-E028": ErrorCode(
+        "Extension is unknown",
+        "No installed extension has this id. `symphony list` shows those that are installed.",
+    ),
+    "SYM-E029": ErrorCode(
+        "State cannot follow",
+        "An extension was to be led from one state of its life to one that cannot follow it, such as from "
+        "discovered to active. This is an error of whoever drives the life cycle.",
+    ),
     # -- C: configuration --------------------------------------------------------------------------
     "SYM-C001": ErrorCode(
         "Setting is invalid",
         "A value from the configuration file, a `SYMPHONY_*` variable or the command line is unknown or of the "
         "wrong type. The message names the source and the setting.",
+    ),
+    "SYM-C002": ErrorCode(
+        "Configuration file cannot be read",
+        "The file that `--config` or `SYMPHONY_CONFIG` names is not there, or a configuration file cannot be "
+        "read or is not TOML. The message names the line and column where the reader gave up.",
     ),
     # -- W: workflow -------------------------------------------------------------------------------
     "SYM-W001": ErrorCode(
