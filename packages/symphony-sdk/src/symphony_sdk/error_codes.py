@@ -166,6 +166,54 @@ CATALOGUE: dict[str, ErrorCode] = {
         "Deadline exceeded",
         "No answer came within the time that the request allowed.",
     ),
+    "SYM-T005": ErrorCode(
+        "Message is too large",
+        "A message is longer than a frame may be: 16 MiB for a request or an answer, 1 MiB for anything else. "
+        "Large values belong into the artifact store; messages carry their references.",
+    ),
+    "SYM-T006": ErrorCode(
+        "Message type is unknown",
+        "A process was asked with a type of message that it does not know; the error lists those that it "
+        "knows. Usually one end is older than the other. The connection goes on.",
+    ),
+    "SYM-T007": ErrorCode(
+        "No common protocol",
+        "The two ends of a connection speak different versions of the protocol; the message names both "
+        "ranges. Install the same version of symphony-ipc for both.",
+    ),
+    "SYM-T008": ErrorCode(
+        "Peer may not connect",
+        "A process connected that belongs to another user or did not show the token that Symphony gives to "
+        "the processes that it starts.",
+    ),
+    "SYM-T009": ErrorCode(
+        "Connection is closed",
+        "A message was to be sent over a connection that this process has closed.",
+    ),
+    "SYM-T010": ErrorCode(
+        "Address cannot be used",
+        "Nobody listens at the address, somebody else does, or its directory is open to other users. The "
+        "message says which. A short private directory such as `$XDG_RUNTIME_DIR/symphony` suits.",
+    ),
+    "SYM-T011": ErrorCode(
+        "Message cannot be encoded",
+        "A field of a message holds a value that has no form on the wire. Messages hold JSON-like values, "
+        "bytes, dates, dataclasses and Structs.",
+    ),
+    "SYM-T012": ErrorCode(
+        "Handshake timed out",
+        "A process connected, or was started, and did not introduce itself in time. It hangs, the machine is "
+        "overloaded, or it is not a process of Symphony.",
+    ),
+    "SYM-T013": ErrorCode(
+        "Request would wait for itself",
+        "A blocking request was made from the thread that reads the answers. Answer incoming requests from "
+        "another thread and ask from there.",
+    ),
+    "SYM-T014": ErrorCode(
+        "Request has its answer already",
+        "Each request is answered exactly once; a second answer was to be sent.",
+    ),
     # -- O: port -----------------------------------------------------------------------------------
     "SYM-O001": ErrorCode(
         "Port has no adapter",
