@@ -26,7 +26,7 @@ def main(descriptor: int) -> None:
     sock.set_inheritable(False)  # the processes that the extension starts do not speak for it
     plan = receive_plan(sock)
     confine(plan.host, plan.memory, plan.open_files)
-    faulthandler.enable()  # a crash in native code names its Python lines on stderr
+    faulthandler.enable(all_threads=False)  # a crash in native code names its Python lines on stderr
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     sys.path.extend(plan.import_path)
     endpoint = Endpoint(plan.extension, plan.token, timeout=plan.timeout)
