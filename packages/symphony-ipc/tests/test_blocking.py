@@ -215,9 +215,9 @@ def test_a_thread_waits_while_the_window_is_full(served):
     with pytest.raises(DeadlineExceeded):
         connection.request(Done(), Done, 0.01)
     thread, outcome = in_thread(connection.request, Done(), Done, None)
-    with connection._state:
+    with connection._lock:
         connection._asking._bytes = 0
-        connection._state.notify_all()
+        connection._window_moved.notify_all()
     request = peer.receive()
     peer.send(Envelope(Kind.RESPONSE, request.id, "worker.done/1", payload=DONE))
     thread.join(20)

@@ -71,7 +71,8 @@ class BlockingConnection:
         self._sock = sock
         self._send_lock = threading.Lock()
         self._urgent: deque[tuple[Buffer, ...]] = deque()
-        self._state = threading.Condition()
+        self._lock = threading.Lock()
+        self._window_moved = threading.Condition(self._lock)
         self._open = True
         self._reason: SymphonyError | None = None
         self._reader = 0
@@ -222,7 +223,7 @@ class BlockingConnection:
         Raises:
             TransportError: The request has its answer already (`SYM-T014`).
         """
-        with self._state:
+        with self._lock:
             if not self._open:
                 return  # the handler has been told
             if self._calls.pop(call.id, None) is None:
@@ -238,7 +239,7 @@ class BlockingConnection:
     def _take(self, envelope: Envelope, handler: RequestHandler) -> None:
         size = len(envelope.payload)
         call = IncomingCall(self, envelope)
-        with self._state:
+        with self._lock:
             if call.id in self._calls:
                 raise MalformedMessage(f"{self._peer} used the number {call.id} for two open requests")
             if not self._answering.admits(size):
@@ -252,9 +253,9 @@ class BlockingConnection:
                 call.fail(foreign_error(error, call.type))
 
     def _enter(self, message: msgspec.Struct, size: int, deadline: float | None) -> tuple[int, _Asked]:
-        with self._state:
+        with self._lock:
             while self._open and not self._asking.admits(size):
-                if not self._state.wait(None if deadline is None else deadline - monotonic()):
+                if not self._window_moved.wait(None if deadline is None else deadline - monotonic()):
                     raise _too_late(message)
             if not self._open:
                 raise self._gone()
@@ -264,34 +265,40 @@ class BlockingConnection:
             return self._last_id, asked
 
     def _leave(self, call_id: int) -> _Asked | None:
-        with self._state:
+        with self._lock:
             asked = self._asked.pop(call_id, None)
             if asked is not None:
                 self._asking.release(asked.size)
-                self._state.notify_all()
+                self._window_moved.notify_all()
             return asked
 
     def _send(self, frame: tuple[Buffer, ...]) -> None:
         try:
             with self._send_lock:
+                self._write_urgent()
                 self._write(frame)
+                self._write_urgent()
         finally:
-            self._send_waiting()
+            self._flush_urgent()
 
     def _send_urgent(self, frame: tuple[Buffer, ...]) -> None:
         """Send before all who wait for the lock; if it is held, its holder sends the frame next."""
         self._urgent.append(frame)
-        self._send_waiting()
+        self._flush_urgent()
 
-    def _send_waiting(self) -> None:
+    def _flush_urgent(self) -> None:
+        # Whoever appends while the lock is held may come too late for its holder: so each looks again.
         while self._urgent and self._send_lock.acquire(blocking=False):
             try:
-                while self._urgent:
-                    self._write(self._urgent.popleft())
+                self._write_urgent()
             except PeerGone:
                 self._urgent.clear()
             finally:
                 self._send_lock.release()
+
+    def _write_urgent(self) -> None:
+        while self._urgent:
+            self._write(self._urgent.popleft())
 
     def _write(self, frame: tuple[Buffer, ...]) -> None:
         if not self._open:
@@ -325,12 +332,12 @@ class BlockingConnection:
         return type(reason)(reason.message, code=reason.code, hint=reason.hint, details=reason.details)
 
     def _end(self, reason: SymphonyError | None) -> None:
-        with self._state:
+        with self._lock:
             if not self._open:
                 return
             self._open = False
             self._reason = reason
-            self._state.notify_all()
+            self._window_moved.notify_all()
             asked, self._asked = list(self._asked.values()), {}
             self._calls.clear()
         for one in asked:

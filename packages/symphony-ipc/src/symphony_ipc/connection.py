@@ -1,6 +1,7 @@
 """A connection of the host: many requests at once in both directions, on an asyncio event loop."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any, Final, cast
 
@@ -75,7 +76,6 @@ class _Asked:
         self.future = future
         self.abandoned: float | None = None
         self.deadline: float | None = None
-        self.timer: asyncio.TimerHandle | None = None
         self.traceparent = TRACEPARENT.get()
         self.idempotency_key = ""
         self.on_notify: NotifyCallback | None = None
@@ -126,6 +126,7 @@ class Connection(asyncio.BufferedProtocol):
         self._unasked = 0
         self._unasked_window: asyncio.TimerHandle | None = None
         self._last_id = 0
+        self._timer: asyncio.TimerHandle | None = None
         self._waiting: dict[int, _Asked] = {}
         self._asked: dict[int, _Asked] = {}
         self._asking = Window()
@@ -185,7 +186,7 @@ class Connection(asyncio.BufferedProtocol):
         asked.on_notify = on_notify
         if timeout is not None:
             asked.deadline = self._loop.time() + timeout
-            asked.timer = self._loop.call_at(asked.deadline, self._expire, asked)
+            self._arm(asked.deadline)
         self._waiting[asked.id] = asked
         self._send_waiting()
         try:
@@ -193,9 +194,6 @@ class Connection(asyncio.BufferedProtocol):
         except asyncio.CancelledError:
             self._abandon(asked)
             raise
-        finally:
-            if asked.timer is not None:
-                asked.timer.cancel()
         return answer_of(answer, response)
 
     async def ping(self, timeout: float) -> float:
@@ -419,9 +417,25 @@ class Connection(asyncio.BufferedProtocol):
             self._asked[asked.id] = asked
             self._write(frame)
 
-    def _expire(self, asked: _Asked) -> None:
-        _fail(asked.future, DeadlineExceeded(f"no answer to {asked.type!r} came before its deadline"))
-        self._abandon(asked)
+    def _arm(self, deadline: float) -> None:
+        """One timer serves all deadlines: nearly every request is answered before its own."""
+        if self._timer is None or deadline < self._timer.when():
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_at(deadline, self._expire)
+
+    def _expire(self) -> None:
+        self._timer = None
+        # A timer may come a little early: by the resolution of the clock.
+        now = self._loop.time() + time.get_clock_info("monotonic").resolution
+        for asked in (*self._waiting.values(), *self._asked.values()):
+            if asked.deadline is None or asked.future.done():
+                continue
+            if asked.deadline <= now:
+                _fail(asked.future, DeadlineExceeded(f"no answer to {asked.type!r} came before its deadline"))
+                self._abandon(asked)
+            else:
+                self._arm(asked.deadline)
 
     def _abandon(self, asked: _Asked) -> None:
         if self._waiting.pop(asked.id, None) is None and asked.id in self._asked and not self._ended:
@@ -449,6 +463,8 @@ class Connection(asyncio.BufferedProtocol):
             self._unasked_window.cancel()
         self._waiting.clear()
         self._asked.clear()
+        if self._timer is not None:
+            self._timer.cancel()
         if reason is None or not self._transport.get_write_buffer_size():
             self._transport.close()
         else:  # the peer is at fault or gone: it is not waited for
