@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -61,6 +62,12 @@ def shout(ctx: Context, megabytes: int, line: int) -> None:
 def chatter(ctx: Context, lines: int) -> None:
     for number in range(lines):
         ctx.log.info(f"line {number}")
+
+
+@operator("acme.zoo.boast")
+def boast(ctx: Context, times: int) -> None:
+    for number in range(times):
+        ctx.progress(number / times)
 
 
 @operator("acme.zoo.fail")
@@ -126,11 +133,9 @@ def environment(ctx: Context) -> dict[str, str]:
 @operator("acme.zoo.descriptors")
 def descriptors(ctx: Context) -> dict[str, str]:
     found = {}
-    for entry in os.listdir("/proc/self/fd"):
-        try:
-            found[entry] = os.readlink(f"/proc/self/fd/{entry}")
-        except FileNotFoundError:
-            pass  # the one that lists them
+    for entry in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the one that lists them
+            found[entry.name] = str(entry.readlink())
     return found
 
 
@@ -144,8 +149,8 @@ def confinement(ctx: Context) -> dict[str, str]:
         "core": str(resource.getrlimit(resource.RLIMIT_CORE)),
         "files": str(resource.getrlimit(resource.RLIMIT_NOFILE)),
         "session": str(os.getsid(0) == os.getpid()),
-        "cwd": os.getcwd(),
-        "stdin": os.readlink("/proc/self/fd/0"),
+        "cwd": str(Path.cwd()),
+        "stdin": str(Path("/proc/self/fd/0").readlink()),
         "tmp": tempfile.gettempdir(),
         "isolated": str(sys.flags.isolated),
         "asyncio": str("asyncio" in sys.modules and "acme_zoo" not in sys.modules),
@@ -215,7 +220,7 @@ def symphony_unload(ctx: Context) -> None:
 @provides_operators
 def symphony_operators() -> Iterator[object]:
     yield from (echo, echo_async, say, shout, chatter, fail, cancel_itself, crash, wait, wait_async)
-    yield from (ignore, stick, environment, descriptors, confinement, allocate, spawn, store, digest)
+    yield from (boast, ignore, stick, environment, descriptors, confinement, allocate, spawn, store, digest)
 
 
 @provides_instruments

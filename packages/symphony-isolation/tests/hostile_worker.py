@@ -37,7 +37,8 @@ class Hostile:
         message = call.decode()
         if isinstance(message, LoadExtension):
             port = PortSpec("result", {"type": "string"})
-            call.respond(ExtensionLoaded((OperationSpec("acme.hostile.go", "operator", (), (port,)),)))
+            id = "acme.zoo.echo" if MODE == "poses" else "acme.hostile.go"
+            call.respond(ExtensionLoaded((OperationSpec(id, "operator", (), (port,)),)))
         elif isinstance(message, LifecycleStep):
             call.respond(Done())
         elif isinstance(message, CallOperation):

@@ -256,26 +256,34 @@ def test_a_worker_that_is_stuck_is_stopped_all_the_same(house, call, under_way, 
 def test_a_stop_while_a_worker_starts_leaves_no_process_behind(house, gone):
     source = """
 import os, threading
-os.replace(open("pid.part", "w").name, "pid.part")
-open("pid", "w").write(str(os.getpid()))
+print(os.getpid(), flush=True)
 threading.Event().wait()
 """
-    spec = house.write("acme.slow", source)
-    pid_file = house.root / "data" / "acme.slow" / "pid"
 
     async def scenario():
-        async with house.opened(spec) as extensions:
+        said = asyncio.Event()
+        house.log = Heard(said)
+        async with house.opened(house.write("acme.slow", source)) as extensions:
             task = asyncio.create_task(extensions.activate("acme.slow"))
-            async with asyncio.timeout(30):
-                while not (pid_file.exists() and pid_file.read_text()):
-                    await asyncio.sleep(0.01)
+            await said.wait()
             await extensions.stop()
             with pytest.raises(ExtensionError) as caught:
                 await task
             assert caught.value.code == "SYM-E036"
 
     asyncio.run(scenario())
-    assert gone(int(pid_file.read_text()))
+    assert gone(int(house.texts("info")[0]))
+
+
+class Heard(list):
+    """A log that says when its first line has come."""
+
+    def __init__(self, event):
+        self._event = event
+
+    def append(self, line):
+        super().append(line)
+        self._event.set()
 
 
 def test_a_worker_dies_with_its_host(house, gone):

@@ -14,23 +14,19 @@ from symphony_sdk.errors import ExtensionError
 from symphony_sdk.messages import ExtensionLoaded
 from symphony_sdk.ports import ExtensionInfo
 
-TWIN = """
+COUNTED = """
 from pathlib import Path
 from symphony_sdk import Context, operator, provides_operators
 
-Path("started").open("a").write("x")
+with Path("started").open("a") as file:
+    file.write("x")
 
-@operator("acme.shared.go")
-def go(ctx: Context) -> str:
-    return __name__
-
-@operator("{id}.own")
+@operator("acme.one.own")
 def own(ctx: Context) -> str:
     return __name__
 
 @provides_operators
 def symphony_operators():
-    yield go
     yield own
 """
 
@@ -41,7 +37,7 @@ def starts(house, id: str) -> int:
 
 
 def test_contributions_are_learned_once_and_then_known_without_a_worker(house, call):
-    spec = house.write("acme.one", TWIN.format(id="acme.one"))
+    spec = house.write("acme.one", COUNTED)
 
     async def look(*specs):
         async with house.opened(*specs) as extensions:
@@ -58,7 +54,7 @@ def test_contributions_are_learned_once_and_then_known_without_a_worker(house, c
 
 
 def test_a_damaged_cache_is_learned_anew(house):
-    spec = house.write("acme.one", TWIN.format(id="acme.one"))
+    spec = house.write("acme.one", COUNTED)
 
     async def look():
         async with house.opened(spec) as extensions:
@@ -82,22 +78,6 @@ def test_a_cache_that_cannot_be_written_is_said_and_harms_nothing(house):
 
     assert "acme.zoo.echo" in asyncio.run(look())
     assert any("cannot be remembered" in text for text in house.texts("warning"))
-
-
-def test_an_operation_that_two_extensions_bring_is_used_by_none(house, call):
-    twins = [house.write(id, TWIN.format(id=id)) for id in ("acme.one", "acme.two")]
-
-    async def scenario():
-        async with house.opened(*twins) as extensions:
-            assert set(await extensions.operations()) == {"acme.one.own", "acme.two.own"}
-            for info in await extensions.extensions():
-                assert "'acme.shared.go' comes from 'acme.one' and 'acme.two'" in info.reason
-            with pytest.raises(ExtensionError, match="'acme.one' and 'acme.two'") as caught:
-                await call(extensions, "acme.shared.go")
-            assert caught.value.code == "SYM-E017"
-            assert await call(extensions, "acme.two.own") == "acme_two"
-
-    asyncio.run(scenario())
 
 
 def test_unknown_names_are_answered_with_the_nearest(house, call):

@@ -145,3 +145,14 @@ def test_a_program_that_does_not_shake_hands_is_no_worker(house, hostile, how, m
             assert not (await extensions.health("acme.hostile")).alive
 
     asyncio.run(scenario())
+
+
+def test_a_worker_that_poses_as_another_extension_is_refused(house, call, hostile):
+    async def scenario():
+        async with house.opened(hostile("poses"), house.zoo()) as extensions:
+            assert await call(extensions, "acme.zoo.echo", text="bear") == "bear"
+            infos = {info.id: info for info in await extensions.extensions()}
+            assert (infos["acme.hostile"].state, infos["acme.hostile"].operations) == ("failed", ())
+            assert "acme.zoo.echo" in infos["acme.hostile"].reason
+
+    asyncio.run(scenario())

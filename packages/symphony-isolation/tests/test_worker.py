@@ -183,6 +183,18 @@ def test_a_flood_in_the_log_is_bounded(house, call):
     assert any("more lines were dropped" in text for text in house.texts("warning"))
 
 
+def test_progress_that_is_faster_than_anyone_can_see_is_thinned_out(house, call):
+    heard = []
+
+    async def scenario():
+        async with house.opened(house.zoo()) as extensions:
+            await call(extensions, "acme.zoo.boast", times=5000, on_progress=heard.append)
+
+    asyncio.run(scenario())
+    assert heard[0].fraction == 0.0
+    assert len(heard) < 2500
+
+
 def test_a_deadline_ends_the_call_and_not_the_worker(house, call, under_way):
     async def scenario():
         async with house.opened(house.zoo()) as extensions:

@@ -12,6 +12,8 @@ from symphony_sdk.errors import Cancelled, PeerGone, SymphonyError
 from symphony_sdk.messages import Progress
 from symphony_sdk.ports import ExtensionPort, NodeCall, NodeEvent, Resources
 
+from symphony_isolation.spec import extension_of
+
 OnEvent = Callable[[NodeEvent], None]
 
 _CALLS_PER_CORE = 4
@@ -73,7 +75,7 @@ class LocalExecutor:
             on_event: Takes what happens to them, on the event loop.
         """
         for call in batch:
-            self._queues.setdefault(_extension_of(call), deque()).append(_Job(call, on_event))
+            self._queues.setdefault(extension_of(call.operation), deque()).append(_Job(call, on_event))
         self._fill()
 
     def cancel(self, run: str, node: str = "", *, force: bool = False) -> None:
@@ -125,7 +127,7 @@ class LocalExecutor:
             job.task.add_done_callback(partial(self._done, job))
 
     def _done(self, job: _Job, task: asyncio.Task[NodeEvent]) -> None:
-        extension = _extension_of(job.call)
+        extension = extension_of(job.call.operation)
         self._running[extension].remove(job)
         if not self._running[extension]:
             del self._running[extension]
@@ -156,11 +158,6 @@ class LocalExecutor:
         except SymphonyError:
             return False
         return operation is not None and operation.idempotent
-
-
-def _extension_of(call: NodeCall) -> str:
-    """The first parts of `publisher.extension.operation`: calls of one extension share its worker."""
-    return call.operation.rpartition(".")[0]
 
 
 def _progressed(job: _Job, progress: Progress) -> None:

@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-import msgspec
 from symphony_sdk.contributions import OperationSpec
 from symphony_sdk.errors import ExtensionError, SymphonyError
 from symphony_sdk.messages import ExtensionLoaded, OperationResult, Progress
 from symphony_sdk.ports import ArtifactStore, ExtensionHealth, ExtensionInfo, NodeCall
 
 from symphony_isolation.contributions_cache import ContributionsCache
-from symphony_isolation.spec import WorkerSpec
+from symphony_isolation.spec import WorkerSpec, extension_of
 from symphony_isolation.supervisor import Supervisor
 from symphony_isolation.worker_log import LogSink
 
@@ -49,31 +48,19 @@ class IsolatedExtensions:
             for spec in specs
         }
         self._learning: asyncio.Task[None] | None = None
-        self._owners: dict[str, tuple[str, ...]] | None = None
+        self._known: tuple[dict[str, Supervisor], dict[str, OperationSpec]] | None = None
         self._stopped = False
 
     async def extensions(self) -> Sequence[ExtensionInfo]:
         """Every installed extension in the order of their ids, the broken ones included."""
         await self._learn()
         infos = self._unusable | {id: supervisor.info for id, supervisor in self._supervisors.items()}
-        for operation, owners in self._by_operation().items():
-            for owner in owners if len(owners) > 1 else ():
-                text = f"{operation!r} comes from {_and(owners)}, so none of them is used"
-                reason = "; ".join(filter(None, (infos[owner].reason, text)))
-                infos[owner] = msgspec.structs.replace(infos[owner], reason=reason)
         return [infos[id] for id in sorted(infos)]
 
     async def operations(self) -> Mapping[str, OperationSpec]:
-        """Every operation of every usable extension by its id; one that two bring is left out."""
+        """Every operation of every usable extension by its id."""
         await self._learn()
-        usable = {operation for operation, owners in self._by_operation().items() if len(owners) == 1}
-        return {
-            operation.id: operation
-            for supervisor in self._supervisors.values()
-            if supervisor.contributions
-            for operation in supervisor.contributions.operations
-            if operation.id in usable
-        }
+        return self._routes()[1]
 
     async def activate(self, extension: str) -> None:
         """Start the worker of an extension, run its load and activate hooks; nothing where it is active.
@@ -112,7 +99,7 @@ class IsolatedExtensions:
             DeadlineExceeded: `call.timeout` passed.
         """
         await self._learn()
-        return await self._supervisor(self._owner(call.operation)).call(call, on_progress)
+        return await self._owner(call.operation).call(call, on_progress)
 
     async def health(self, extension: str) -> ExtensionHealth:
         """How the worker of an extension is.
@@ -164,46 +151,38 @@ class IsolatedExtensions:
                 tasks.create_task(introspect(supervisor))
 
     def _remember(self, spec: WorkerSpec, loaded: ExtensionLoaded) -> None:
-        self._owners = None
+        self._known = None
         try:
             self._cache.put(spec, loaded)
         except OSError as error:
             self._on_log(spec.id, "warning", f"what it contributes cannot be remembered: {error}")
 
-    def _by_operation(self) -> dict[str, tuple[str, ...]]:
-        if self._owners is None:
-            owners: dict[str, tuple[str, ...]] = {}
-            for id, supervisor in sorted(self._supervisors.items()):
-                for operation in supervisor.contributions.operations if supervisor.contributions else ():
-                    owners[operation.id] = (*owners.get(operation.id, ()), id)
-            self._owners = owners
-        return self._owners
+    def _routes(self) -> tuple[dict[str, Supervisor], dict[str, OperationSpec]]:
+        if self._known is None:
+            owners: dict[str, Supervisor] = {}
+            operations: dict[str, OperationSpec] = {}
+            for supervisor in self._supervisors.values():
+                for operation in supervisor.info.operations:
+                    owners[operation.id] = supervisor
+                    operations[operation.id] = operation
+            self._known = owners, operations
+        return self._known
 
-    def _owner(self, operation: str) -> str:
-        owners = self._by_operation().get(operation, ())
-        if len(owners) == 1:
-            return owners[0]
-        if owners:
-            raise ExtensionError(
-                f"the operation {operation!r} comes from {_and(owners)}: it is not clear which is meant",
-                code="SYM-E017",
-                hint=f"`symphony disable` one of {_and(owners)}.",
-                details={"operation": operation, "extensions": list(owners)},
-            )
-        broken = [
-            supervisor.info.id
-            for supervisor in self._supervisors.values()
-            if supervisor.contributions is None and operation.startswith(f"{supervisor.spec.id}.")
-        ]
-        if broken:
-            info = self._supervisors[broken[0]].info
+    def _owner(self, operation: str) -> Supervisor:
+        owners, _ = self._routes()
+        owner = owners.get(operation)
+        if owner is not None:
+            return owner
+        extension = self._supervisors.get(extension_of(operation))
+        if extension is not None and extension.contributions is None:
+            info = extension.info
             raise ExtensionError(
                 f"the operation {operation!r} cannot run: {info.id!r} is {info.state}: {info.reason}",
                 code="SYM-E013",
                 hint="`symphony doctor` shows what is wrong with the extension.",
                 details={"operation": operation, "extension": info.id},
             )
-        near = difflib.get_close_matches(operation, self._by_operation(), n=1)
+        near = difflib.get_close_matches(operation, owners, n=1)
         raise ExtensionError(
             f"no extension brings the operation {operation!r}",
             code="SYM-E013",
@@ -237,7 +216,3 @@ class IsolatedExtensions:
             raise ExtensionError(
                 "the extensions were stopped", code="SYM-E036", hint="Symphony is ending; start it again."
             )
-
-
-def _and(names: Sequence[str]) -> str:
-    return " and ".join(repr(name) for name in names)

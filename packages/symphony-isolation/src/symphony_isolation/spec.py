@@ -52,3 +52,12 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
     limits: WorkerLimits = WorkerLimits()
     python: str = sys.executable
     import_path: tuple[str, ...] = ()
+
+
+def extension_of(operation: str) -> str:
+    """Id of the extension that an operation belongs to: each keeps to its own namespace.
+
+    Args:
+        operation: `publisher.extension.operation`.
+    """
+    return ".".join(operation.split(".")[:2])

@@ -216,7 +216,9 @@ class Supervisor:
         return worker
 
     async def _load(self, worker: Worker, *, activate: bool) -> None:
-        self.contributions = await worker.load()
+        loaded = await worker.load()
+        _check_namespace(self.spec.id, loaded)
+        self.contributions = loaded
         self._state = "loaded"
         self._on_loaded(self.spec, self.contributions)
         if activate:
@@ -260,3 +262,16 @@ class Supervisor:
             hint="Mend or update the extension and start Symphony again.",
             details={"extension": self.spec.id},
         )
+
+
+def _check_namespace(extension: str, loaded: ExtensionLoaded) -> None:
+    """The worker checks it too; but a worker can be made to say anything."""
+    ids = [operation.id for operation in loaded.operations] + [addon.id for addon in loaded.addons]
+    for id in ids:
+        if not id.startswith(f"{extension}."):
+            raise ExtensionError(
+                f"the worker of {extension!r} contributes {id!r}, which is not its own",
+                code="SYM-E011",
+                hint=f"Begin the id with the extension's own: `{extension}.`",
+                details={"extension": extension},
+            )

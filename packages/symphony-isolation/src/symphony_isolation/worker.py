@@ -43,6 +43,10 @@ EXIT_GRACE: Final = 1.0
 """Seconds that a worker without a connection has to exit by itself, and then again after SIGTERM."""
 
 
+PROGRESS_INTERVAL: Final = 0.05
+"""Seconds between two reports of the progress of one call; what comes faster than anyone can see is dropped."""
+
+
 class Fate(msgspec.Struct, frozen=True):
     """How a worker came to its end.
 
@@ -192,7 +196,7 @@ class Worker:
             message: The call.
             timeout: Seconds; None for no bound.
             idempotency_key: Names the attempt.
-            on_progress: Takes what the operation says of its progress.
+            on_progress: Takes what the operation says of its progress, the first of what comes too fast.
 
         Raises:
             SymphonyError: The operation failed.
@@ -200,8 +204,13 @@ class Worker:
             PeerGone: The worker came to its end.
         """
 
+        told = -PROGRESS_INTERVAL
+
         def notified(message: msgspec.Struct) -> None:
-            if on_progress is not None and isinstance(message, Progress):
+            nonlocal told
+            now = self._loop.time()
+            if on_progress and isinstance(message, Progress) and now - told >= PROGRESS_INTERVAL:
+                told = now
                 on_progress(message)
 
         self.calls += 1
