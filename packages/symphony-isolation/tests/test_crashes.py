@@ -178,6 +178,27 @@ threading.Event().wait()
     assert gone(int((house.root / "data" / "acme.slow" / "pid").read_text()))
 
 
+def test_a_load_that_claims_to_be_a_crash_leaves_no_process_behind(house, gone):
+    source = """
+import os
+from symphony_sdk import Context, hookimpl
+from symphony_sdk.errors import PeerGone
+
+@hookimpl
+def symphony_load(ctx: Context) -> None:
+    ctx.log.info(str(os.getpid()))
+    raise PeerGone("so it says")
+"""
+
+    async def scenario():
+        async with house.opened(house.write("acme.liar", source)) as extensions:
+            with pytest.raises(ExtensionError, match="so it says"):
+                await extensions.activate("acme.liar")
+            assert gone(int(house.texts("info")[0]))
+
+    asyncio.run(scenario())
+
+
 def test_an_extension_that_failed_is_tried_again_when_it_is_activated(house, call):
     source = """
 import pathlib

@@ -4,12 +4,16 @@ import asyncio
 import os
 import signal
 from collections import Counter
+from importlib.metadata import entry_points
+from pathlib import Path
 
 import pytest
+import symphony_isolation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from symphony_isolation import LocalExecutor
 from symphony_isolation.plugin import symphony_executors
+from symphony_sdk import manifest
 from symphony_sdk.contributions import OperationSpec
 from symphony_sdk.errors import PeerGone
 from symphony_sdk.messages import OperationResult
@@ -231,6 +235,9 @@ def test_the_plugin_provides_the_executor_for_the_extensions_of_the_host():
     class HostServices:
         extensions = Paper()
 
+    package = Path(symphony_isolation.__file__).parent
+    assert manifest.load(package / "symphony.toml").extension.id == "symphony.isolation"
+    assert "isolation" in entry_points(group="symphony.extensions").names
     (provider,) = symphony_executors()
     executor = provider.create(HostServices())
     assert (provider.name, executor.name) == ("local", "local")

@@ -37,7 +37,7 @@ class LocalExecutor:
     """Runs calls in the workers of this machine; adapter of `ExecutorPort`.
 
     More calls than cores are under way at once, so that a worker finds the next one when it ends one. One
-    extension gets half of the slots while others wait for theirs.
+    extension has at most half of the slots, so that another finds a free one.
 
     Args:
         extensions: Where the calls go.

@@ -188,10 +188,12 @@ class Supervisor:
         requests = ArtifactRequests(self.spec.id, self._artifacts)
         limit = self.spec.limits.load_timeout
         worker: Worker | None = None
+        ready = False
         try:
             async with asyncio.timeout(limit):
                 worker = await Worker.start(self.spec, requests, log)
                 await self._load(worker, activate=activate)
+            ready = True
         except PeerGone as error:
             self._crashed(error.message)
             raise self._not_started(error.message, "SYM-E030") from error
@@ -205,14 +207,14 @@ class Supervisor:
         except SymphonyError as error:
             self._failure = error
             self._state, self._reason = "failed", str(error)
-            if worker is not None:
-                await worker.stop()
             raise
         except asyncio.CancelledError:
             if worker is not None:
                 worker.kill("was stopped by the host while it started")
-                await worker.ended
             raise
+        finally:
+            if worker is not None and not ready:
+                await worker.stop()
         return worker
 
     async def _load(self, worker: Worker, *, activate: bool) -> None:
