@@ -163,6 +163,39 @@ CATALOGUE: dict[str, ErrorCode] = {
         "An extension was to be led from one state of its life to one that cannot follow it, such as from "
         "discovered to active. This is an error of whoever drives the life cycle.",
     ),
+    "SYM-E030": ErrorCode(
+        "Worker does not start",
+        "The process of an extension could not be started, or came to its end while it loaded the extension. "
+        "The message has its exit code or signal and the last lines that it printed.",
+    ),
+    "SYM-E031": ErrorCode(
+        "Worker is too slow to load",
+        "An extension was not imported and activated within its `load_timeout`. Do slow work in "
+        "`Instrument.load` or in the operation, or raise `load_timeout` under `[resources]` of its symphony.toml.",
+    ),
+    "SYM-E032": ErrorCode(
+        "Extension is quarantined",
+        "The worker of an extension crashed four times within a minute, so it is started no more until Symphony "
+        "is started again. The message says how it crashed last.",
+    ),
+    "SYM-E033": ErrorCode(
+        "Extension is unknown",
+        "No installed extension has this id, or the one that has it does not run in a worker.",
+    ),
+    "SYM-E034": ErrorCode(
+        "Extension cannot be used",
+        "The extension is installed and disabled, or could not be read. The message says why; `symphony enable` "
+        "and `symphony doctor` help.",
+    ),
+    "SYM-E035": ErrorCode(
+        "Worker asks for what it may not",
+        "A worker asked the host for something that is not meant for it: artifacts of a node that it does not "
+        "work on, more bytes at once than are allowed, or an unknown service.",
+    ),
+    "SYM-E036": ErrorCode(
+        "Extension was stopped",
+        "A call came while the extension, or Symphony itself, was being stopped.",
+    ),
     # -- C: configuration --------------------------------------------------------------------------
     "SYM-C001": ErrorCode(
         "Setting is invalid",
