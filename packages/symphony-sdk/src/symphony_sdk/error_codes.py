@@ -180,6 +180,11 @@ CATALOGUE: dict[str, ErrorCode] = {
         "The workflow has one or more faults; each is listed with its node and a hint. `symphony validate FLOW` "
         "shows them without running anything.",
     ),
+    "SYM-W070": ErrorCode(
+        "Inputs do not fit the workflow",
+        "A run was given inputs that the workflow does not declare, of another type, or not all that it "
+        "requires. Every fault is listed; give each as `--input NAME=VALUE`.",
+    ),
     # -- R: run ------------------------------------------------------------------------------------
     "SYM-R001": ErrorCode(
         "Run failed",
@@ -188,6 +193,11 @@ CATALOGUE: dict[str, ErrorCode] = {
     "SYM-R003": ErrorCode(
         "Cancelled",
         "The run or the call was cancelled before it ended. `symphony resume RUN` goes on from there.",
+    ),
+    "SYM-R040": ErrorCode(
+        "Executor is unknown",
+        "The run asks for an executor that no installed extension provides. Install the one that brings it, or "
+        "name another with `--executor`.",
     ),
     # -- A: artifact -------------------------------------------------------------------------------
     "SYM-A001": ErrorCode(
@@ -225,5 +235,15 @@ CATALOGUE: dict[str, ErrorCode] = {
         "Port has no adapter",
         "A part of Symphony that was asked for is not installed or not enabled. The message names the package "
         "that brings it.",
+    ),
+    "SYM-O002": ErrorCode(
+        "Data directory cannot be used",
+        "A directory that a part of Symphony keeps its files in cannot be made or written to. Set "
+        "SYMPHONY_DATA_DIR to one that can.",
+    ),
+    "SYM-O003": ErrorCode(
+        "Part could not be made",
+        "An extension that runs in the host offers a part, such as an executor or a component of the Pit, and "
+        "raised an error when it was asked to make it. The message has that error.",
     ),
 }

@@ -1,18 +1,21 @@
-"""What every contract has: the test that none of its tests was replaced."""
+"""What every contract has: none of its tests can be replaced."""
+
+from typing import Any
 
 
 class Contract:
-    """The root of all contracts."""
+    """The root of all contracts. A subclass adds tests; one that replaces a test cannot be made.
 
-    def test_no_test_of_the_contract_is_replaced(self) -> None:
-        """A subclass adds tests; a rule that it replaced would be a rule that nobody checks."""
-        contract_tests: dict[str, type] = {}
-        for owner in reversed(type(self).__mro__):
-            for name, value in vars(owner).items():
-                if not name.startswith("test"):
-                    continue
-                inherited = contract_tests.setdefault(name, owner)
-                assert inherited is owner or value is getattr(inherited, name), (
-                    f"{owner.__qualname__}.{name} replaces the test of {inherited.__qualname__}: "
-                    "give your own test another name"
-                )
+    Raises:
+        TypeError: A subclass defines a test that one of its bases has.
+    """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for base in cls.__mro__[1:]:
+            for name in vars(base).keys() & vars(cls).keys():
+                if name.startswith("test"):
+                    raise TypeError(
+                        f"{cls.__qualname__}.{name} replaces the test of {base.__qualname__}: "
+                        "give your own test another name"
+                    )

@@ -1,0 +1,20 @@
+import sys
+import textwrap
+
+import pytest
+
+
+@pytest.fixture
+def make_module(tmp_path, monkeypatch):
+    """Write a module that can be imported during the test."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    made = []
+
+    def make(name, source):
+        (tmp_path / f"{name}.py").write_text(textwrap.dedent(source))
+        made.append(name)
+        return name
+
+    yield make
+    for name in made:
+        sys.modules.pop(name, None)

@@ -1,0 +1,35 @@
+import pytest
+from symphony_sdk.testing import Contract
+
+
+class Rules(Contract):
+    def test_a_rule(self):
+        assert self.value == 1
+
+
+def test_a_subclass_may_add_tests_and_say_what_is_tested():
+    class Honest(Rules):
+        value = 1
+
+        def test_another_thing(self):
+            assert self.value
+
+    Honest().test_a_rule()
+
+
+def test_a_subclass_that_replaces_a_test_cannot_be_made():
+    with pytest.raises(TypeError, match=r"Cheating\.test_a_rule replaces the test of Rules"):
+
+        class Cheating(Rules):
+            def test_a_rule(self):
+                """Replaces the rule."""
+
+
+def test_a_subclass_of_a_subclass_cannot_replace_a_test_either():
+    class Middle(Rules):
+        value = 2
+
+    with pytest.raises(TypeError, match="give your own test another name"):
+
+        class Cheating(Middle):
+            test_a_rule = None

@@ -1,0 +1,31 @@
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"pydantic", "httpx", "networkx", "asyncio", "logging", "importlib.metadata", "tomllib"}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import symphony_sdk",
+        "from symphony_sdk import *",
+        "import symphony_sdk.worker, symphony_sdk.loading, symphony_sdk.permissions",
+        "import symphony_sdk.manifest_record",
+    ],
+)
+def test_what_a_worker_imports_is_light(statement):
+    script = f"{statement}\nimport sys\nprint(*sys.modules)"
+    run = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True)
+    assert not HEAVY & set(run.stdout.split())
+
+
+def test_every_exported_name_is_there_and_no_other():
+    import symphony_sdk
+
+    for name in symphony_sdk.__all__:
+        assert getattr(symphony_sdk, name) is not None
+        assert name in dir(symphony_sdk)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        symphony_sdk.nothing  # noqa: B018
