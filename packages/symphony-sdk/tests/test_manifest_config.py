@@ -1,7 +1,7 @@
 """Settings: what the schema of a manifest accepts, and the error that names each one that is wrong."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from symphony_sdk.errors import ConfigurationError, ManifestError
 from symphony_sdk.manifest import Manifest, parse
@@ -105,6 +105,12 @@ def test_a_wrong_secret_is_not_shown(manifest: Manifest) -> None:
     assert "found a secret" in caught.value.message
 
 
+def test_a_pattern_made_to_take_for_ever_does_not() -> None:
+    evil = parse(HEAD + '[config.properties.x]\ntype = "string"\npattern = "^(a+)+$"\n')
+    with pytest.raises(ConfigurationError, match="expected text that matches"):
+        evil.validate_config({"x": "a" * 100_000 + "!"})
+
+
 _anything = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text()),
     lambda inner: st.lists(inner, max_size=3),
@@ -112,6 +118,7 @@ _anything = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(["token", "language", "depth", "ratio", "fast", "name", "tags", "grid"]), _anything
@@ -128,6 +135,7 @@ def test_what_is_accepted_is_accepted_again_and_unchanged(values: dict[str, obje
         assert {name: merged[name] for name in values} == values
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(["boolean", "integer", "number", "string"]),
     st.one_of(st.booleans(), st.integers(), st.text("ab")),

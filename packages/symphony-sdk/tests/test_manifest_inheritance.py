@@ -2,11 +2,12 @@
 
 import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 from symphony_sdk.errors import ManifestError
-from symphony_sdk.manifest import parse, resolve
+from symphony_sdk.manifest import load_document, parse, resolve
 
 CHILD = """\
 schema = 1
@@ -134,8 +135,16 @@ def test_an_inherited_fault_names_the_base_and_points_to_the_line_that_inherits(
     base = BASE.replace('type = "string"', 'type = "sting"').replace("cpu = 1.0", "gpu = -1")
     with pytest.raises(ManifestError) as caught:
         parse(CHILD, file="symphony.toml", lookup=_lookup(base=base))
-    assert [(row["path"], row["line"]) for row in caught.value.details["faults"]] == [
+    assert {(row["path"], row["line"]) for row in caught.value.details["faults"]} == {
         ("config.properties.language.type", 5),
         ("resources.gpu", 5),
-    ]
+    }
     assert all("(inherited from acme.base)" in row["message"] for row in caught.value.details["faults"])
+
+
+def test_a_base_that_is_not_toml_is_told_in_its_own_file(tmp_path: Path) -> None:
+    base = tmp_path / "symphony.toml"
+    base.write_text("schema = 1\n[extension\n")
+    with pytest.raises(ManifestError) as caught:
+        parse(CHILD, lookup=lambda _: load_document(base))
+    assert (caught.value.code, caught.value.place) == ("SYM-M003", f"{base}:2:11")

@@ -5,7 +5,7 @@ import tomllib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from symphony_sdk.manifest.locator import KeyPath, Position, locate
 
@@ -215,6 +215,7 @@ def documents(draw: st.DrawFn) -> tuple[dict[str, Any], str, dict[KeyPath, int]]
     return document, writer.text, writer.places
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(documents())
 def test_every_path_of_a_generated_document_is_found_where_it_was_written(
     generated: tuple[dict[str, Any], str, dict[KeyPath, int]],

@@ -1,7 +1,7 @@
 """Quantities with units become bytes and seconds."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 from symphony_sdk.manifest.quantities import BYTE_UNITS, SECOND_UNITS, bytes_in, seconds_in
@@ -39,11 +39,13 @@ def test_what_is_no_time_is_refused(value: object) -> None:
         seconds_in(value)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**15 - 1), st.sampled_from(sorted(BYTE_UNITS)), st.sampled_from(["", " "]))
 def test_whole_numbers_of_a_unit_are_exact(number: int, unit: str, space: str) -> None:
     assert bytes_in(f"{number}{space}{unit}") == number * BYTE_UNITS[unit]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from(sorted(SECOND_UNITS)))
 def test_whole_numbers_of_time_are_exact(number: int, unit: str) -> None:
     assert seconds_in(f"{number} {unit}") == number * SECOND_UNITS[unit]

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from symphony_sdk.errors import ManifestError
 from symphony_sdk.manifest import LARGEST, load, load_document, parse
@@ -109,6 +109,7 @@ def test_what_is_not_text_for_a_schema_is_a_fault_of_its_own() -> None:
         parse(SOUND.replace("schema = 1", "schema = true"))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_manifest_or_one_clear_error(
     tmp_path_factory: pytest.TempPathFactory, raw: bytes
@@ -118,6 +119,7 @@ def test_any_bytes_are_a_manifest_or_one_clear_error(
     assert _error(path).code in {"SYM-M001", "SYM-M002", "SYM-M003", "SYM-M004"}
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="[]{}=.,\"'#\n a1", max_size=60))
 def test_any_toml_like_text_is_a_manifest_or_one_clear_error(text: str) -> None:
     with pytest.raises(ManifestError) as caught:

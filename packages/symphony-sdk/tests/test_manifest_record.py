@@ -4,11 +4,12 @@ import json
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from symphony_sdk.errors import ConfigurationError
 from symphony_sdk.manifest import Manifest, parse
 from symphony_sdk.manifest_record import ManifestRecord
+from symphony_sdk.permissions import Access
 
 FULL = """\
 schema = 1
@@ -128,6 +129,18 @@ def test_a_record_checks_settings_as_its_manifest_does() -> None:
         record.validate_config({})
 
 
+def test_a_record_and_its_manifest_have_the_same_permissions() -> None:
+    manifest = parse(FULL)
+    roots = {"project": "/home/ada/flows"}
+    permissions = manifest.record().permission_set(roots)
+    assert permissions == manifest.permission_set(roots)
+    assert [str(each) for each in permissions] == [
+        "file:read,write:${project}/**",
+        "network:read:api.example.org:443",
+    ]
+    assert permissions.covers(Access("file", "write", "/home/ada/flows/x"))
+
+
 def test_the_least_manifest_has_every_default() -> None:
     record = parse('schema = 1\nextension = { id = "a.b", kind = "addon", module = "m" }').record()
     assert (record.runs, record.inherits, record.permissions) == ("worker", "", ())
@@ -158,6 +171,7 @@ _names = st.from_regex(r"[a-z][a-z0-9]{0,5}", fullmatch=True)
 _ids = st.tuples(_names, _names).map(".".join)
 
 
+@settings(deadline=None)
 @given(
     st.fixed_dictionaries(
         {

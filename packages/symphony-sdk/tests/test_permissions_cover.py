@@ -4,7 +4,7 @@ import os.path
 import re
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from symphony_sdk.errors import ManifestError
 from symphony_sdk.permissions import Access, Permission, covers, parse
@@ -248,11 +248,13 @@ def _matches(permission: Permission, path: str) -> bool:
     return re.fullmatch(expression, path.removesuffix("/")) is not None
 
 
+@settings(deadline=None)
 @given(patterns())
 def test_a_permission_covers_itself(permission: Permission) -> None:
     assert covers(permission, permission)
 
 
+@settings(deadline=None)
 @given(chains())
 def test_covering_is_transitive(chain: tuple[Permission, Permission, Permission]) -> None:
     widest, middle, narrowest = chain
@@ -261,11 +263,13 @@ def test_covering_is_transitive(chain: tuple[Permission, Permission, Permission]
     assert covers(widest, narrowest)
 
 
+@settings(deadline=None)
 @given(patterns(), patterns(), patterns())
 def test_covering_is_transitive_for_any_three(a: Permission, b: Permission, c: Permission) -> None:
     assert not (covers(a, b) and covers(b, c)) or covers(a, c)
 
 
+@settings(deadline=None)
 @given(patterns(), _names)
 def test_an_access_is_covered_exactly_if_its_path_is_of_the_pattern(
     permission: Permission, names: list[str]
@@ -276,6 +280,7 @@ def test_an_access_is_covered_exactly_if_its_path_is_of_the_pattern(
     assert covers(permission, access) == _matches(permission, below)
 
 
+@settings(deadline=None)
 @given(chains(), _names)
 def test_whoever_covers_a_pattern_covers_every_path_of_it(
     chain: tuple[Permission, Permission, Permission], names: list[str]
@@ -309,6 +314,7 @@ _hostile = st.lists(
 ).map("/".join)
 
 
+@settings(deadline=None)
 @given(st.one_of(_hostile, _hostile.map("/home/ada/flows/{}".format), st.text()))
 @example("/home/ada/flows/../../../etc/passwd")
 def test_no_path_that_means_something_outside_the_root_is_covered(path: str) -> None:
@@ -322,6 +328,7 @@ def test_no_path_that_means_something_outside_the_root_is_covered(path: str) -> 
         assert "\\" not in path
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["file", "network", "system", "model"]), st.text())
 def test_any_access_is_answered(kind: str, resource: str) -> None:
     everything = {
@@ -333,6 +340,7 @@ def test_any_access_is_answered(kind: str, resource: str) -> None:
     assert covers(parse(everything[kind]), Access(kind, "read", resource)) in {True, False}
 
 
+@settings(deadline=None)
 @given(st.text("ab.*-:0/[]", max_size=16), st.text("ab.*-:0/[]", max_size=16))
 def test_covering_networks_is_reflexive_and_antisymmetric_in_what_it_lets_through(
     one: str, other: str

@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from symphony_sdk.errors import ManifestError
 from symphony_sdk.permissions import FEATURES, VARIABLES, Access, Permission, parse
@@ -118,6 +118,7 @@ BAD = [
     ("model:execute:a//b", "resource", "empty name"),
     ("model:execute:/a", "resource", "empty name"),
     ("model:execute:../a", "resource", "lead out"),
+    (f"model:execute:{'a' * 1025}", "resource", "has 1025 characters"),
     ("model:execute:a b", "resource", "no model name has"),
 ]
 
@@ -223,17 +224,20 @@ def permissions(draw: st.DrawFn) -> Permission:
     return Permission(kind, tuple(scope), resource, draw(st.text(max_size=5)), draw(st.booleans()))
 
 
+@settings(deadline=None)
 @given(permissions())
 def test_print_and_parse_are_inverse(permission: Permission) -> None:
     read = parse(str(permission), reason=permission.reason, required=permission.required)
     assert read == permission
 
 
+@settings(deadline=None)
 @given(permissions())
 def test_a_permission_survives_the_index(permission: Permission) -> None:
     assert msgspec.json.decode(msgspec.json.encode(permission), type=Permission) == permission
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_any_text_is_a_permission_or_is_refused_as_malformed(text: str) -> None:
     try:
@@ -244,6 +248,7 @@ def test_any_text_is_a_permission_or_is_refused_as_malformed(text: str) -> None:
         assert parse(str(permission)) == permission
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(["file:read:", "network:read:", "system:read:", "model:read:"]),
     st.text("/.*?:[]-a1${}", max_size=12),

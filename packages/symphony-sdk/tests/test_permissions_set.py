@@ -4,8 +4,9 @@ import subprocess
 import sys
 import tomllib
 
+import msgspec
 import pytest
-from symphony_sdk.errors import PermissionDenied
+from symphony_sdk.errors import ErrorPayload, PermissionDenied
 from symphony_sdk.permissions import Access, Permission, PermissionSet, parse
 
 ROOTS = {"project": "/home/ada/flows", "home": "/home/ada"}
@@ -68,6 +69,7 @@ def test_a_covered_access_passes_the_check() -> None:
         ),
         (Access("file", "read", "/home/ada/flows"), "may not read", "${project}"),
         (Access("file", "read", "/home/ada/y"), "may not read '/home/ada/y'", "${home}/y"),
+        (Access("file", "write", "${project}/b"), "may not write '${project}/b'", "${project}/b"),
         (Access("file", "execute", "/usr/bin/git"), "may not run '/usr/bin/git'", "/usr/bin/git"),
         (Access("file", "write", '/srv/*"x"'), "may not write", '/srv/?"x"'),
         (
@@ -109,6 +111,7 @@ def test_a_refusal_names_only_what_is_declared_of_that_type() -> None:
     [
         Access("file", "read", "/a/../b"),
         Access("file", "read", "relative"),
+        Access("file", "write", "/x" * 2049),
         Access("file", "read", "/home/ada/flows/x\0"),
         Access("network", "read", "2130706433:80"),
         Access("network", "execute", "example.org:80"),
@@ -121,6 +124,20 @@ def test_no_lines_are_offered_for_what_no_permission_can_allow(access: Access) -
         _set("file:read:/**").check(access)
     assert caught.value.details["declaration"] == ""
     assert "No permission can allow this" in caught.value.hint
+
+
+@pytest.mark.parametrize("resource", ["/odd/\udcff", "/x" * 2**20])
+def test_a_refusal_of_any_name_crosses_a_boundary(resource: str) -> None:
+    with pytest.raises(PermissionDenied) as caught:
+        _set("file:read:/a").check(Access("file", "read", resource))
+    payload = caught.value.payload()
+    encoded = msgspec.msgpack.encode(payload)
+    assert len(encoded) < 20_000
+    assert msgspec.msgpack.decode(encoded, type=ErrorPayload) == payload
+
+
+def test_a_file_name_that_is_not_utf8_is_covered_like_any_other() -> None:
+    assert _set("file:read:${project}/*").covers(Access("file", "read", "/home/ada/flows/\udcff"))
 
 
 def test_permissions_and_records_import_nothing_heavy() -> None:

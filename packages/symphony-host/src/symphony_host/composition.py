@@ -194,11 +194,11 @@ class Host:
 
     def _roots(self, extension: str) -> dict[str, str]:
         return {
-            "project": str(Path.cwd()),
-            "home": str(Path.home()),
-            "data": str(self.settings.data_dir / "extensions" / extension),
-            "cache": str(self.settings.cache_dir / "extensions" / extension),
-            "tmp": tempfile.gettempdir(),
+            "project": str(Path.cwd().resolve()),
+            "home": str(Path.home().resolve()),
+            "data": str((self.settings.data_dir / "extensions" / extension).resolve()),
+            "cache": str((self.settings.cache_dir / "extensions" / extension).resolve()),
+            "tmp": str(Path(tempfile.gettempdir()).resolve()),
         }
 
     def _step(self, extension: str, step: Step) -> None:
@@ -244,7 +244,7 @@ class Host:
                 result = close()
                 if asyncio.iscoroutine(result):
                     await result
-            except Exception:
+            except Exception:  # noqa: BLE001 - what is left open harms more than one part that does not close
                 _log.exception("%s did not close", name)
 
 

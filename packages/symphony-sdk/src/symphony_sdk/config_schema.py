@@ -1,13 +1,16 @@
 """Checks settings against the subset of JSON Schema that a manifest's `[config]` is written in."""
 
 import copy
-import re
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
+from functools import lru_cache
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from symphony_sdk.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pydantic_core import SchemaValidator
 
 
 class ValueFault(NamedTuple):
@@ -56,12 +59,36 @@ def faults_of(setting: Mapping[str, Any], value: Any) -> Iterator[ValueFault]:
         yield ValueFault((), f"expected at least {setting['minLength']} characters, found {len(value)}")
     if "maxLength" in setting and len(value) > setting["maxLength"]:
         yield ValueFault((), f"expected at most {setting['maxLength']} characters, found {len(value)}")
-    if "pattern" in setting and not re.search(setting["pattern"], value):
+    if "pattern" in setting and not matches(setting["pattern"], value):
         yield ValueFault((), f"expected text that matches {setting['pattern']!r}, found {shown}")
     if kind == "array":
         for index, element in enumerate(value):
             for fault in faults_of(setting["items"], element):
                 yield ValueFault((index, *fault.path), fault.message)
+
+
+@lru_cache(maxsize=256)
+def _matcher(pattern: str) -> "SchemaValidator":
+    # Imported only where a setting has a pattern: pydantic's core is not on the path of a warm start.
+    from pydantic_core import SchemaValidator, core_schema
+
+    return SchemaValidator(core_schema.str_schema(pattern=pattern, regex_engine="rust-regex"))
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Whether `pattern` is found in `text`.
+
+    The pattern is an extension's and runs in the host, so it runs on an engine that needs linear time:
+    Python's own can be made to take for ever.
+
+    Args:
+        pattern: A regular expression without look-around and back-references.
+        text: Any text.
+
+    Raises:
+        pydantic_core.SchemaError: `pattern` is no such expression.
+    """
+    return _matcher(pattern).isinstance_python(text)
 
 
 def defaults(schema: Mapping[str, Any]) -> dict[str, Any]:

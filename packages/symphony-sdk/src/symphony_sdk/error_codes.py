@@ -180,6 +180,111 @@ CATALOGUE: dict[str, ErrorCode] = {
         "The workflow has one or more faults; each is listed with its node and a hint. `symphony validate FLOW` "
         "shows them without running anything.",
     ),
+    "SYM-W002": ErrorCode(
+        "Workflow cannot be read",
+        "The file is missing, may not be read, is too large, or is not UTF-8. Give `symphony` the path of "
+        "a workflow file in JSON.",
+    ),
+    "SYM-W003": ErrorCode(
+        "Workflow is not JSON",
+        "The text of the workflow file breaks the rules of JSON; the message names the line and column. A "
+        "key that stands twice in one object is refused too, because one of the two would be lost.",
+    ),
+    "SYM-W004": ErrorCode(
+        "Workflow has the wrong shape",
+        "The file is JSON, but not a workflow: a key is missing, unknown, or holds a value of the wrong "
+        "kind. The message lists every such place with its path, such as `nodes.walk.retry.attempts`.",
+    ),
+    "SYM-W005": ErrorCode(
+        "Workflow is of a newer format",
+        "A newer Symphony wrote the file. Upgrade this one; an older Symphony does not guess what the new "
+        "format means.",
+    ),
+    "SYM-W006": ErrorCode(
+        "Workflow cannot be written",
+        "Two parts share a name, a value is not one that JSON can hold, or the file cannot be written. "
+        "Nothing was changed on disk.",
+    ),
+    "SYM-W010": ErrorCode(
+        "Workflow has a cycle",
+        "Nodes wait for each other in a ring, so that none could ever start. The message names the ring; "
+        "remove one of its edges.",
+    ),
+    "SYM-W011": ErrorCode(
+        "Unknown node",
+        "An edge or an output names a node that the workflow does not have.",
+    ),
+    "SYM-W012": ErrorCode(
+        "Unknown port",
+        "An edge, a parameter or an output names a port that the node does not have, or an input that the "
+        "workflow does not have.",
+    ),
+    "SYM-W013": ErrorCode(
+        "Unknown node type",
+        "A node uses an operator or instrument that no installed extension offers. Correct the name, or "
+        "install the extension that brings it.",
+    ),
+    "SYM-W014": ErrorCode(
+        "Wrong kind of node",
+        "The node says `operator` where it uses an instrument, or the other way round.",
+    ),
+    "SYM-W015": ErrorCode(
+        "Port types do not fit",
+        "A value of the one port's type is not always a value of the other's. The message shows both "
+        "types. An integer fits a number; what may be null fits only where null is allowed.",
+    ),
+    "SYM-W016": ErrorCode(
+        "Missing input",
+        "An input that the node needs gets no value: neither an edge leads to it nor do the node's params "
+        "set it.",
+    ),
+    "SYM-W017": ErrorCode(
+        "Input given twice",
+        "Two edges, or an edge and a parameter, give a value to one input port, and only one could count.",
+    ),
+    "SYM-W018": ErrorCode(
+        "Not connected",
+        "No edge leads to or from the node, or no edge takes the workflow's input. The workflow runs all "
+        "the same.",
+    ),
+    "SYM-W019": ErrorCode(
+        "Name is taken",
+        "Two nodes, inputs or outputs of one workflow have the same name.",
+    ),
+    "SYM-W020": ErrorCode(
+        "Not allowed here",
+        "An id or a name has letters that it may not have, or a number is out of its range, such as a "
+        "retry with no attempts.",
+    ),
+    "SYM-W021": ErrorCode(
+        "Condition is invalid",
+        "The condition of an edge or branch is not CEL, is too long, or uses a name that it is not given. "
+        "An edge's condition can use the output ports of the node that it comes from, a branch's its "
+        "inputs.",
+    ),
+    "SYM-W022": ErrorCode(
+        "Map over no list",
+        "A map node is given a single value where it needs the list of items to go through.",
+    ),
+    "SYM-W023": ErrorCode(
+        "Workflow is empty",
+        "The workflow has no nodes, so there is nothing to run.",
+    ),
+    "SYM-W030": ErrorCode(
+        "Condition failed",
+        "A condition could not be evaluated with the values of this run: a value is missing, the types do "
+        "not fit the operators, the result is not true or false, or it would take too many steps.",
+    ),
+    "SYM-W040": ErrorCode(
+        "Impossible change of state",
+        "A run or node was to change to a state that cannot follow its present one, such as resuming what "
+        "is running already.",
+    ),
+    "SYM-W050": ErrorCode(
+        "Builder was used wrongly",
+        "The Python code that builds a workflow gave something that cannot be part of it. The message "
+        "names the line of that code.",
+    ),
     "SYM-W070": ErrorCode(
         "Inputs do not fit the workflow",
         "A run was given inputs that the workflow does not declare, of another type, or not all that it "
@@ -229,6 +334,54 @@ CATALOGUE: dict[str, ErrorCode] = {
     "SYM-T004": ErrorCode(
         "Deadline exceeded",
         "No answer came within the time that the request allowed.",
+    ),
+    "SYM-T005": ErrorCode(
+        "Message is too large",
+        "A message is longer than a frame may be: 16 MiB for a request or an answer, 1 MiB for anything else. "
+        "Large values belong into the artifact store; messages carry their references.",
+    ),
+    "SYM-T006": ErrorCode(
+        "Message type is unknown",
+        "A process was asked with a type of message that it does not know; the error lists those that it "
+        "knows. Usually one end is older than the other. The connection goes on.",
+    ),
+    "SYM-T007": ErrorCode(
+        "No common protocol",
+        "The two ends of a connection speak different versions of the protocol; the message names both "
+        "ranges. Install the same version of symphony-ipc for both.",
+    ),
+    "SYM-T008": ErrorCode(
+        "Peer may not connect",
+        "A process connected that belongs to another user or did not show the token that Symphony gives to "
+        "the processes that it starts.",
+    ),
+    "SYM-T009": ErrorCode(
+        "Connection is closed",
+        "A message was to be sent over a connection that this process has closed.",
+    ),
+    "SYM-T010": ErrorCode(
+        "Address cannot be used",
+        "Nobody listens at the address, somebody else does, or its directory is open to other users. The "
+        "message says which. A short private directory such as `$XDG_RUNTIME_DIR/symphony` suits.",
+    ),
+    "SYM-T011": ErrorCode(
+        "Message cannot be encoded",
+        "A field of a message holds a value that has no form on the wire. Messages hold JSON-like values, "
+        "bytes, dates, dataclasses and Structs.",
+    ),
+    "SYM-T012": ErrorCode(
+        "Handshake timed out",
+        "A process connected, or was started, and did not introduce itself in time. It hangs, the machine is "
+        "overloaded, or it is not a process of Symphony.",
+    ),
+    "SYM-T013": ErrorCode(
+        "Request would wait for itself",
+        "A blocking request was made from the thread that reads the answers. Answer incoming requests from "
+        "another thread and ask from there.",
+    ),
+    "SYM-T014": ErrorCode(
+        "Request has its answer already",
+        "Each request is answered exactly once; a second answer was to be sent.",
     ),
     # -- O: port -----------------------------------------------------------------------------------
     "SYM-O001": ErrorCode(

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import msgspec
 
 from symphony_sdk import config_schema
-from symphony_sdk.permissions import Permission
+from symphony_sdk.permissions import Permission, PermissionSet
 
 Kind = Literal[
     "instrument",
@@ -133,6 +133,14 @@ class ManifestRecord(msgspec.Struct, frozen=True):
         """This record as JSON-able values, the inverse of `from_index`."""
         document: dict[str, Any] = msgspec.to_builtins(self)
         return document
+
+    def permission_set(self, roots: Mapping[str, str] | None = None) -> PermissionSet:
+        """All permissions, required and optional.
+
+        Args:
+            roots: The absolute path that each variable of a path stands for here.
+        """
+        return PermissionSet(self.permissions, roots or {})
 
     def config_defaults(self) -> dict[str, Any]:
         """The default of each setting that has one."""

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterator
+from math import isfinite
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, PlainValidator, model_validator
+from pydantic import AfterValidator, BaseModel, Field, PlainValidator, model_validator
+from pydantic_core import SchemaError
 
 from symphony_sdk import config_schema
 from symphony_sdk.manifest.faults import Fault, found, refusal, refuse
@@ -23,18 +25,19 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 
 
 def _number(value: Any) -> int | float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
         raise refuse(f"expected a number, found {found(value)}", "Write for example `1`.")
     return value
 
 
 def _expression(text: str) -> str:
     try:
-        re.compile(text)
-    except re.error as error:
+        config_schema.matches(text, "")
+    except SchemaError as error:
+        reason = str(error).rpartition("\n")[2].strip().removeprefix("error: ")
         raise refuse(
-            f"expected a regular expression, found {found(text)}: {error}",
-            "Write it as Python's `re` reads it.",
+            f"expected a regular expression, found {found(text)}: {reason}",
+            "Write it without look-around and back-references, so that it can be matched in linear time.",
         ) from None
     return text
 
@@ -70,7 +73,7 @@ class Setting(BaseModel):
     max_length: int | None = Field(
         default=None, alias="maxLength", ge=0, description="The most characters it may have.", examples=[80]
     )
-    pattern: Annotated[str, Field(), PlainValidator(_expression)] | None = Field(
+    pattern: Annotated[str, AfterValidator(_expression)] | None = Field(
         default=None, description="A regular expression that is found in it.", examples=["^[a-z]+$"]
     )
     format: Literal["secret"] | None = Field(

@@ -207,15 +207,10 @@ def _model_at(model: type[BaseModel], path: KeyPath) -> type[BaseModel] | None:
     for part in path:
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             fields = {field.alias or name: field for name, field in annotation.model_fields.items()}
-            if part not in fields:
-                return None
             annotation = _plain(fields[str(part)].annotation)
         else:
             # An array's element or a table's value: tuple[T, ...] and dict[str, T].
-            arguments = [each for each in get_args(annotation) if each is not Ellipsis]
-            if not arguments:
-                return None
-            annotation = _plain(arguments[-1])
+            annotation = _plain([each for each in get_args(annotation) if each is not Ellipsis][-1])
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 

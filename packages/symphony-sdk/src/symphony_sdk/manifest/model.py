@@ -20,6 +20,7 @@ from symphony_sdk.manifest_record import (
     Requires,
     Resources,
 )
+from symphony_sdk.permissions import PermissionSet
 
 SCHEMA = 1
 """The version of the manifest's schema that this Symphony reads."""
@@ -87,6 +88,14 @@ class Manifest(BaseModel):
         """This manifest as JSON-able values; `ManifestRecord.from_index` reads them back."""
         return self.record().to_index()
 
+    def permission_set(self, roots: Mapping[str, str] | None = None) -> PermissionSet:
+        """All permissions, required and optional.
+
+        Args:
+            roots: The absolute path that each variable of a path stands for here.
+        """
+        return PermissionSet(self.permissions.all(), roots or {})
+
     def config_defaults(self) -> dict[str, Any]:
         """The default of each setting that has one."""
         return self.record().config_defaults()
@@ -104,8 +113,6 @@ class Manifest(BaseModel):
 
     def _relation_faults(self) -> Iterator[Fault]:
         own = self.extension.id
-        if self.extension.inherits == own:
-            yield Fault(("extension", "inherits"), f"{own} cannot inherit from itself", "Remove it.")
         seen: set[str] = set()
         for index, requirement in enumerate(self.requires.extensions):
             path = ("requires", "extensions", index, "id")

@@ -67,8 +67,9 @@ def parse(
     try:
         resolved = resolve(document, lookup or _nothing_installed)
     except ManifestError as error:
-        error.file = file
-        error.line, error.column = locate(text, ("extension", "inherits")) or (1, 1)
+        if not error.file:  # a base that cannot be read is told in its own file
+            error.file = file
+            error.line, error.column = locate(text, ("extension", "inherits")) or (1, 1)
         raise
     try:
         return Manifest.model_validate(resolved)
@@ -177,9 +178,8 @@ def _present(path: KeyPath, document: Mapping[str, Any]) -> KeyPath:
     """As much of `path` as leads somewhere in `document`."""
     value: Any = document
     for length, part in enumerate(path):
-        if not isinstance(value, Mapping if isinstance(part, str) else list) or (
-            part not in value if isinstance(part, str) else part >= len(value)
-        ):
+        try:
+            value = value[part]
+        except (LookupError, TypeError):
             return path[:length]
-        value = value[part]
     return path

@@ -69,6 +69,8 @@ def _lies_over(
     while at_asked < len(asked):
         if at_granted < len(granted) and granted[at_granted] is star:
             at_granted += 1
+            if at_granted == len(granted):
+                return True
             after_star, resume = at_granted, at_asked
         elif at_granted < len(granted) and covers_one(granted[at_granted], asked[at_asked]):
             at_granted += 1

@@ -58,7 +58,7 @@ class PathPattern(NamedTuple):
     def _from_root(self, roots: Mapping[str, str]) -> Segments | None:
         if not self.variable:
             return self.segments
-        root = path_of(roots.get(self.variable, ""))
+        root = _root(roots.get(self.variable, ""))
         # A root's names are text even where they hold a `*`: joining segments needs no escaping.
         return None if root is None or root.variable else root.segments + self.segments
 
@@ -209,6 +209,9 @@ def feature_of(resource: str) -> Feature:
             "resource", f"the feature {feature!r} takes no name, found {resource!r}", f"Write `{feature}`."
         )
     return Feature(feature, name)
+
+
+_root = lru_cache(maxsize=256)(path_of)  # roots are the host's few; paths are the extension's and not kept
 
 
 def _split_variable(path: str) -> tuple[str, str]:

@@ -24,6 +24,10 @@ Scope = Literal["read", "write", "execute"]
 PERMISSION_TYPES: tuple[PermissionType, ...] = get_args(PermissionType)
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
+LONGEST_RESOURCE = 1024
+LONGEST_ACCESS = 4096
+"""Linux allows no longer path; it bounds what a hostile worker can make the host match and remember."""
+
 _NO_ROOTS: Mapping[str, str] = {}
 
 
@@ -57,6 +61,12 @@ class Permission(msgspec.Struct, frozen=True, omit_defaults=True):
                 raise malformed("scope", f"{scope!r} is no scope of a permission", _nearest(scope, SCOPES))
         if not self.scope:
             raise malformed("scope", "the scope is empty", "Name at least one of read, write and execute.")
+        if len(self.resource) > LONGEST_RESOURCE:
+            raise malformed(
+                "resource",
+                f"the resource has {len(self.resource)} characters, expected at most {LONGEST_RESOURCE}",
+                "Name a folder, a host or a family of models that holds them all.",
+            )
         allowed: tuple[str, ...] = SCOPES
         if self.type == "file":
             path_pattern(self.resource)
@@ -134,7 +144,9 @@ def covers(granted: Permission, asked: Permission | Access, *, roots: Mapping[st
         return False
     if isinstance(asked, Permission):
         return set(asked.scope) <= set(granted.scope) and _pattern_covered(granted, asked.resource, roots)
-    return asked.scope in granted.scope and _access_covered(granted, asked.resource, roots)
+    if asked.scope not in granted.scope or len(asked.resource) > LONGEST_ACCESS:
+        return False
+    return _access_covered(granted, asked.resource, roots)
 
 
 def _pattern_covered(granted: Permission, resource: str, roots: Mapping[str, str]) -> bool:

@@ -1,12 +1,12 @@
 """All permissions of one extension: what they cover, what an update adds, and the check of an access."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
 from symphony_sdk.errors import ManifestError, PermissionDenied
-from symphony_sdk.permissions.permission import Access, Permission, covers, parse
+from symphony_sdk.permissions.permission import LONGEST_ACCESS, Access, Permission, covers, parse
 
 _NO_ROOTS: Mapping[str, str] = {}
 _VERBS = {
@@ -47,6 +47,9 @@ class PermissionSet(msgspec.Struct, frozen=True):
             ManifestError: SYM-M006.
         """
         return cls(tuple(map(parse, texts)), roots)
+
+    def __iter__(self) -> Iterator[Permission]:
+        return iter(self.permissions)
 
     @property
     def required(self) -> "PermissionSet":
@@ -106,16 +109,17 @@ class PermissionSet(msgspec.Struct, frozen=True):
         )
         verb = _VERBS.get((access.type, access.scope), f"{access.scope} the {access.type}")
         declaration = self._declaration(access)
+        resource = _portable(access.resource)
         raise PermissionDenied(
-            f"{extension} may not {verb} {access.resource!r}: {declared}",
+            f"{extension} may not {verb} {resource!r}: {declared}",
             hint=f"If it should, add to its symphony.toml:\n\n{declaration}"
             if declaration
-            else f"No permission can allow this: {access.resource!r} is not a plain {access.type} resource.",
+            else f"No permission can allow this: {resource!r} is not a plain {access.type} resource.",
             details={
                 "extension": extension,
                 "type": access.type,
                 "scope": access.scope,
-                "resource": access.resource,
+                "resource": resource,
                 "declared": [str(each) for each in self.permissions],
                 "declaration": declaration,
             },
@@ -153,6 +157,8 @@ class PermissionSet(msgspec.Struct, frozen=True):
         if access.type != "file":
             return access.resource.lower() if access.type == "network" else access.resource
         resource = access.resource.replace("*", "?")  # a path's `*` is a character, a resource's a wildcard
+        if access.resource.startswith("${"):
+            return resource
         longest = ""
         for variable, root in self.roots.items():
             folder = Permission("file", (access.scope,), f"${{{variable}}}/**")
@@ -160,3 +166,9 @@ class PermissionSet(msgspec.Struct, frozen=True):
                 longest = root
                 resource = f"${{{variable}}}{access.resource[len(root.rstrip('/')) :].replace('*', '?')}"
         return resource
+
+
+def _portable(resource: str) -> str:
+    """A foreign text short enough for a message, and encodable: file names may hold lone surrogates."""
+    short = resource if len(resource) <= LONGEST_ACCESS else resource[:200] + "..."
+    return short.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,147 @@
+"""Payloads: typed messages and errors, as the bytes inside an envelope."""
+
+from collections.abc import Iterable
+from typing import Any, Final, TypeVar
+
+import msgspec
+from symphony_sdk.errors import (
+    ErrorPayload,
+    MalformedMessage,
+    SymphonyError,
+    TransportError,
+    error_from_payload,
+)
+from symphony_sdk.messages import MESSAGES, message_type
+
+from symphony_ipc.envelope import Envelope, Kind
+from symphony_ipc.framing import CONTROL_LIMIT, Buffer, decode_typed, describe, encode
+
+MessageT = TypeVar("MessageT", bound=msgspec.Struct)
+
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_ERROR: Final = msgspec.msgpack.Decoder(ErrorPayload)
+_DECODERS: Final[dict[type[msgspec.Struct], msgspec.msgpack.Decoder[Any]]] = {}
+_ERROR_TEXT: Final = 4096  # characters kept of the message of an error that is too large to be sent
+
+
+def encode_payload(message: msgspec.Struct) -> memoryview:
+    """Encode a message.
+
+    Raises:
+        TransportError: A field has a value that has no encoding.
+    """
+    try:
+        return memoryview(_ENCODER.encode(message))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise TransportError(
+            f"a message of type {message_type(message)!r} cannot be encoded: {error}",
+            code="SYM-T011",
+            hint="Messages hold JSON-like values, bytes, dates, dataclasses and Structs.",
+        ) from error
+
+
+def decode_payload(expected: type[MessageT], payload: memoryview) -> MessageT:
+    """Decode a message of a known type.
+
+    Args:
+        expected: Class of the message.
+        payload: Bytes from the peer.
+
+    Raises:
+        MalformedMessage: The bytes are not a message of this type.
+    """
+    decoder = _DECODERS.get(expected)
+    if decoder is None:
+        decoder = _DECODERS[expected] = msgspec.msgpack.Decoder(expected)
+    message: MessageT = decode_typed(decoder, payload, f"a message of type {message_type(expected)!r}")
+    return message
+
+
+def decode_message(name: str, payload: memoryview) -> msgspec.Struct:
+    """Decode a message of any registered type.
+
+    Args:
+        name: Wire name that came with the payload.
+        payload: Bytes from the peer.
+
+    Raises:
+        TransportError: No message of this name is registered here (`SYM-T006`).
+        MalformedMessage: The bytes are not a message of the named type.
+    """
+    kind = MESSAGES.get(name)
+    if kind is None:
+        raise unknown_message(name, sorted(MESSAGES))
+    return decode_payload(kind, payload)
+
+
+def unknown_message(name: str, known: Iterable[str]) -> TransportError:
+    """The error for a request of a type that is not served here.
+
+    Args:
+        name: Wire name of the request.
+        known: Wire names of those that are served.
+    """
+    names = list(known)
+    return TransportError(
+        f"a message of type {describe(name)} is not known here; known are {', '.join(names) or 'none'}",
+        code="SYM-T006",
+        hint="Both ends must run versions of Symphony and of the extension that know the message.",
+        details={"type": name[:256], "known": names},
+    )
+
+
+def answer_of(envelope: Envelope, response_type: type[MessageT]) -> MessageT:
+    """The message in a RESPONSE, or the error in an ERROR.
+
+    Args:
+        envelope: What the peer answered.
+        response_type: Class that the answer must have.
+
+    Raises:
+        SymphonyError: The one that the peer answered with.
+        MalformedMessage: The answer is of another type or cannot be decoded.
+    """
+    if envelope.kind is Kind.ERROR:
+        raise decode_error(envelope.payload)
+    expected = message_type(response_type)
+    if envelope.type != expected:
+        raise MalformedMessage(
+            f"the answer is of type {describe(envelope.type)}; expected {expected!r}",
+            hint="Both ends must run compatible versions; see `symphony doctor`.",
+        )
+    return decode_payload(response_type, envelope.payload)
+
+
+def decode_error(payload: memoryview) -> SymphonyError:
+    """The error that a peer sent."""
+    return error_from_payload(decode_typed(_ERROR, payload, "an error"))
+
+
+def encode_error(call_id: int, error: SymphonyError) -> tuple[Buffer, ...]:
+    """The frame that carries an error; one that is too large or cannot be encoded goes in a short form.
+
+    Args:
+        call_id: The request that failed; 0 where it is the connection.
+        error: Why.
+    """
+    try:
+        payload = memoryview(_ENCODER.encode(error.payload()))
+        if len(payload) < CONTROL_LIMIT // 2:
+            return encode(Envelope(Kind.ERROR, call_id, payload=payload))
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        pass  # details are not JSON-like, or text is not Unicode: the short form has neither
+    short = ErrorPayload(
+        code=error.code,
+        message=_printable(error.message),
+        hint=_printable(error.hint),
+        details={"shortened": True},
+        file=_printable(error.file),
+        line=error.line,
+        column=error.column,
+        traceback=_printable(error.traceback),
+    )
+    return encode(Envelope(Kind.ERROR, call_id, payload=memoryview(_ENCODER.encode(short))))
+
+
+def _printable(text: str) -> str:
+    return text[-_ERROR_TEXT:].encode(errors="backslashreplace").decode()

@@ -1,0 +1,188 @@
+"""The shape of a workflow document: what a file may say.
+
+Only this module and `document_faults` import pydantic, and only when a document is read. The types here are the shape of
+the file (nodes by id, `from` and `to`), those of [model][symphony_workflow.model] are what programs work with.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter, with_config
+from typing_extensions import TypedDict
+
+from symphony_workflow.model import NODE_ID, OPERATION_ID, PORT_NAME, SCHEMA, WORKFLOW_ID
+
+_STRICT = ConfigDict(strict=True, extra="forbid")
+
+NodeId = Annotated[str, Field(pattern=f"^{NODE_ID.pattern}$")]
+PortName = Annotated[str, Field(pattern=f"^{PORT_NAME.pattern}$")]
+OperationId = Annotated[str, Field(pattern=f"^{OPERATION_ID.pattern}$", description="What the node runs")]
+NodePort = Annotated[str, Field(pattern=rf"^{NODE_ID.pattern}\.{PORT_NAME.pattern}$")]
+SourcePort = Annotated[str, Field(pattern=rf"^(\$inputs|{NODE_ID.pattern})\.{PORT_NAME.pattern}$")]
+Params = Annotated[dict[PortName, Any], Field(description="Literal values for input ports")]
+Timeout = Annotated[float, Field(gt=0, allow_inf_nan=False, description="Seconds for one attempt")]
+Label = Annotated[str, Field(description="What the drawing shows")]
+Condition = Annotated[str, Field(min_length=1, description="A CEL expression")]
+Free = Annotated[dict[str, Any], Field(description="Free values for tools")]
+
+
+@with_config(_STRICT)
+class RetryFields(TypedDict, total=False):
+    """How often a node is tried."""
+
+    attempts: Annotated[int, Field(ge=1, le=1000, description="Attempts in all")]
+    backoff: Annotated[float, Field(ge=0, le=86_400, description="Seconds before the second attempt")]
+    factor: Annotated[
+        float, Field(ge=1, le=100, description="Multiplies the wait before each further attempt")
+    ]
+
+
+class _Described(TypedDict, total=False):
+    params: Params
+    label: Label
+    metadata: Free
+
+
+class _Called(_Described, total=False):
+    retry: RetryFields
+    timeout: Timeout | None
+
+
+class _Uses(TypedDict):
+    uses: OperationId
+
+
+@with_config(_STRICT)
+class InstrumentFields(_Called, _Uses):
+    """A node that runs an instrument."""
+
+    kind: Literal["instrument"]
+
+
+@with_config(_STRICT)
+class OperatorFields(_Called, _Uses):
+    """A node that runs an operator."""
+
+    kind: Literal["operator"]
+
+
+class _MapOptions(TypedDict, total=False):
+    concurrency: Annotated[int, Field(ge=1, le=10_000, description="Items in work at once")]
+    on_error: Annotated[
+        Literal["fail", "collect"], Field(description="What a failed item does to the others")
+    ]
+
+
+@with_config(_STRICT)
+class MapFields(_Called, _Uses, _MapOptions):
+    """A node that runs an operation for each item of a list."""
+
+    kind: Literal["control"]
+    control: Literal["map"]
+    over: Annotated[PortName, Field(description="The input port that takes one item")]
+
+
+@with_config(_STRICT)
+class BranchFields(_Described):
+    """A node that sends its value one of two ways."""
+
+    kind: Literal["control"]
+    control: Literal["branch"]
+    condition: Condition
+
+
+ControlFields = Annotated[MapFields | BranchFields, Discriminator("control")]
+NodeFields = Annotated[InstrumentFields | OperatorFields | ControlFields, Discriminator("kind")]
+
+
+class _DataKind(TypedDict, total=False):
+    kind: Literal["data"]
+
+
+@with_config(_STRICT)
+class DataEdgeFields(_DataKind):
+    """An edge that carries a value."""
+
+    source: Annotated[SourcePort, Field(alias="from", description="node.port, or $inputs.name")]
+    target: Annotated[NodePort, Field(alias="to", description="node.port")]
+
+
+@with_config(_STRICT)
+class ControlEdgeFields(TypedDict):
+    """An edge that only orders."""
+
+    kind: Literal["control"]
+    source: Annotated[NodeId, Field(alias="from")]
+    target: Annotated[NodeId, Field(alias="to")]
+
+
+@with_config(_STRICT)
+class ConditionalEdgeFields(TypedDict):
+    """An edge that orders, and skips its target where the condition does not hold."""
+
+    kind: Literal["conditional"]
+    source: Annotated[NodeId, Field(alias="from")]
+    target: Annotated[NodeId, Field(alias="to")]
+    condition: Condition
+
+
+def _edge_kind(edge: Any) -> Any:
+    return edge.get("kind", "data") if isinstance(edge, Mapping) else None
+
+
+EdgeFields = Annotated[
+    Annotated[DataEdgeFields, Tag("data")]
+    | Annotated[ControlEdgeFields, Tag("control")]
+    | Annotated[ConditionalEdgeFields, Tag("conditional")],
+    Discriminator(_edge_kind),
+]
+
+
+@with_config(_STRICT)
+class InputFields(TypedDict, total=False):
+    """A value that whoever runs the workflow gives."""
+
+    schema: Annotated[dict[str, Any], Field(description="JSON Schema of the value")]
+    required: Annotated[bool, Field(description="True unless there is a default")]
+    default: Any
+    description: str
+
+
+@with_config(ConfigDict(strict=True, extra="allow"))
+class MetadataFields(TypedDict, total=False):
+    """Who made the workflow and when; any further key is kept."""
+
+    author: str
+    created: Annotated[str, Field(description="ISO 8601")]
+    modified: Annotated[str, Field(description="ISO 8601")]
+    tags: list[str]
+
+
+class _Optional(TypedDict, total=False):
+    name: Annotated[str, Field(description="What people read")]
+    metadata: MetadataFields
+    inputs: dict[PortName, InputFields]
+    edges: list[EdgeFields]
+    outputs: dict[PortName, NodePort]
+
+
+@with_config(_STRICT)
+class WorkflowFields(_Optional):
+    """A workflow file of Symphony."""
+
+    schema: Annotated[int, Field(ge=SCHEMA, le=SCHEMA, description="Version of the format")]
+    id: Annotated[str, Field(pattern=f"^{WORKFLOW_ID.pattern}$")]
+    nodes: dict[NodeId, NodeFields]
+
+
+@cache
+def adapter() -> TypeAdapter[WorkflowFields]:
+    """What validates a document; made once."""
+    return TypeAdapter(WorkflowFields)
+
+
+def document_schema() -> dict[str, Any]:
+    """The JSON Schema of workflow files."""
+    schema = adapter().json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
