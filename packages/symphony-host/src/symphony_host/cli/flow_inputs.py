@@ -88,7 +88,7 @@ def _from_file(input: WorkflowInput, name: str) -> Any:
 
 def _wrong(input: WorkflowInput, reason: str) -> SymphonyError:
     expected = describe(input.schema)
-    hint = f"It takes {expected}: give JSON, or `--input {input.name}=@FILE` for a file of JSON."
+    hint = f"Expected {expected}: give JSON, or `--input {input.name}=@FILE` for a file of JSON."
     return usage_error(f"the input {input.name!r}: {reason}", hint)
 
 

@@ -67,7 +67,7 @@ def run(
     """
     workflow = load(flow)
     values = read_inputs(workflow, given)
-    if not (no_input or shell.json) and sys.stdin.isatty():
+    if not (no_input or shell.json) and _on_a_terminal():
         values |= _asked_for(workflow, values)
     return run_workflow(shell, workflow, values, executor=executor, output=output, quiet=quiet)
 
@@ -146,3 +146,7 @@ def _asked_for(workflow: Workflow, values: Mapping[str, Any]) -> dict[str, Any]:
         )
         for input in missing_inputs(workflow, values)
     }
+
+
+def _on_a_terminal() -> bool:
+    return sys.stdin.isatty()

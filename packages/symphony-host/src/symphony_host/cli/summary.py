@@ -35,7 +35,10 @@ def print_summary(shell: Shell, outcome: Outcome, results: Sequence[Result]) -> 
         shell.print_json(_document(status, results))
         return
     click.echo()
-    shell.table(("node", "state", "items", "time", "attempts"), [_row(node) for node in _told(status.nodes)])
+    if status.nodes:
+        shell.table(
+            ("node", "state", "items", "time", "attempts"), [_row(node) for node in _told(status.nodes)]
+        )
     if len(status.nodes) > FEW:
         counts = Counter(node.state for node in status.nodes)
         click.echo(", ".join(f"{count:,} {state}" for state, count in counts.most_common()) + " in all")
@@ -45,17 +48,6 @@ def print_summary(shell: Shell, outcome: Outcome, results: Sequence[Result]) -> 
     click.echo(f"\n{status.run} {state} in {seconds(status.seconds)}")
     if status.state in ("failed", "paused", "running"):
         click.echo(f"go on with: symphony resume {status.run}")
-
-
-def print_failures(shell: Shell, status: RunStatus) -> None:
-    """Print why a run failed, where nothing else is to be printed.
-
-    Args:
-        shell: How to print.
-        status: Where the run is.
-    """
-    if not shell.json:
-        _print_failures(status)
 
 
 def _told(nodes: Sequence[NodeStatus]) -> list[NodeStatus]:
