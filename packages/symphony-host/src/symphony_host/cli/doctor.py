@@ -57,8 +57,13 @@ def doctor(shell: Shell, load: bool) -> int:
     """
     checks, settings = _settings(shell)
     checks += [*_environment(), _writable("data", settings.data_dir), _writable("cache", settings.cache_dir)]
-    extensions = survey(settings, ask=load)
     checks += [_index(settings), _isolation()]
+    extensions: list[Surveyed] = []
+    try:
+        extensions = survey(settings, ask=load)
+    except (SymphonyError, OSError) as error:
+        hint = getattr(error, "hint", "") or "Mend the directories above first."
+        checks.append(Check("extensions", False, str(error), hint))
     broken = [each for each in extensions if each.problems]
     unknown = [
         each

@@ -95,9 +95,6 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         return exits.INTERRUPTED
-    except BrokenPipeError:
-        _leave_pipe()
-        return exits.OK
     except OSError as error:
         shell.error(_of_system(error))
         return exits.ENVIRONMENT
@@ -157,10 +154,3 @@ def _defect(error: Exception) -> SymphonyError:
         hint="This is a defect of Symphony: please report it with what `--debug` prints.",
         traceback="".join(traceback.format_exception(error)),
     )
-
-
-def _leave_pipe() -> None:
-    """Stop the interpreter from flushing to a reader that is gone, which would print an error at exit."""
-    import os
-
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
