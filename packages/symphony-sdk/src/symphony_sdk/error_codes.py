@@ -196,6 +196,11 @@ CATALOGUE: dict[str, ErrorCode] = {
         "Extension was stopped",
         "A call came while the extension, or Symphony itself, was being stopped.",
     ),
+    "SYM-E080": ErrorCode(
+        "Added command cannot be imported",
+        "An extension added a command to `symphony`, and importing that command failed. All other commands work; "
+        "disable the extension or install another version of it.",
+    ),
     # -- C: configuration --------------------------------------------------------------------------
     "SYM-C001": ErrorCode(
         "Setting is invalid",
@@ -206,6 +211,21 @@ CATALOGUE: dict[str, ErrorCode] = {
         "Configuration file cannot be read",
         "The file that `--config` or `SYMPHONY_CONFIG` names is not there, or a configuration file cannot be "
         "read or is not TOML. The message names the line and column where the reader gave up.",
+    ),
+    "SYM-C040": ErrorCode(
+        "Command line is wrong",
+        "What was typed after `symphony` names something that does not exist or has the wrong form. "
+        "`symphony COMMAND --help` shows what can be given, with an example.",
+    ),
+    "SYM-C041": ErrorCode(
+        "The system refused",
+        "A file or a directory could not be read or written. The message names it; `symphony doctor` checks the "
+        "directories that Symphony writes to.",
+    ),
+    "SYM-C042": ErrorCode(
+        "Project cannot be made",
+        "`symphony new` could not write the project of an extension, because its folder exists already or "
+        "cannot be written to.",
     ),
     # -- W: workflow -------------------------------------------------------------------------------
     "SYM-W001": ErrorCode(
@@ -442,6 +462,11 @@ CATALOGUE: dict[str, ErrorCode] = {
         " text by text, and all of it is Unicode that can be encoded. Or the durability is none of `os`, "
         "`group` and `sync`, or a range begins before the first byte.",
     ),
+    "SYM-A080": ErrorCode(
+        "Artifact cannot be copied",
+        "A result could not be written to the folder that it was to go to. It is still in the store: "
+        "`symphony artifacts get ID --output FILE` fetches it.",
+    ),
     # -- P: permission -----------------------------------------------------------------------------
     "SYM-P001": ErrorCode(
         "Permission denied",
@@ -531,5 +556,10 @@ CATALOGUE: dict[str, ErrorCode] = {
         "Part could not be made",
         "An extension that runs in the host offers a part, such as an executor or a component of the Pit, and "
         "raised an error when it was asked to make it. The message has that error.",
+    ),
+    "SYM-O080": ErrorCode(
+        "Part of the installation is missing",
+        "A file that ships with symphony-host, such as the demo's workflow or the template of `symphony new`, is "
+        "not there.",
     ),
 }
