@@ -23,7 +23,7 @@ def test_its_workflow_runs_at_once(project):
     ran = project.run("-m", "symphony_host", "run", f"workflows/{name}.json", "--no-input")
 
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    expected = {"operator": '{"the": 4}', "instrument": "German", "addon": "bars.svg"}[project.kind]
+    expected = {"operator": '{"the": 4}', "instrument": "German", "addon": "picture.svg"}[project.kind]
     assert expected in ran.stdout
 
 

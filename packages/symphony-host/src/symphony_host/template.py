@@ -34,8 +34,8 @@ def create_extension(
         The absolute path of the project.
 
     Raises:
-        ConfigurationError: SYM-C043, a name cannot be used; SYM-C044, there is something of that name already;
-            SYM-C045, the project cannot be written.
+        ConfigurationError: SYM-C040, a name cannot be used; SYM-C042, there is something of that name already,
+            or the project cannot be written.
     """
     _check_words("name", name)
     if not publisher and not no_input:
@@ -45,7 +45,7 @@ def create_extension(
     if publisher in _RESERVED:
         raise ConfigurationError(
             f"the publisher {publisher!r} is Symphony itself",
-            code="SYM-C043",
+            code="SYM-C040",
             hint="Use your own name or that of your organisation.",
         )
     answers = {"kind": kind, "name": name, **({"publisher": publisher} if publisher else {})}
@@ -54,7 +54,7 @@ def create_extension(
     except OSError as error:
         raise ConfigurationError(
             f"the project {name!r} cannot be written to {str(output)!r}: {error.strerror or error}",
-            code="SYM-C045",
+            code="SYM-C042",
             hint="Name a folder that you may write to with --output.",
         ) from error
 
@@ -63,7 +63,7 @@ def _create(answers: dict[str, str], project: Path) -> Path:
     if os.path.lexists(project):
         raise ConfigurationError(
             f"{str(project)!r} exists already",
-            code="SYM-C044",
+            code="SYM-C042",
             hint="Choose another name, or another folder with --output.",
         )
     made = [folder for folder in project.parents if not folder.exists()]
@@ -81,8 +81,8 @@ def _create(answers: dict[str, str], project: Path) -> Path:
 
 
 def _render(answers: dict[str, str], scratch: Path) -> Path:
-    from cookiecutter.exceptions import CookiecutterException
-    from cookiecutter.main import cookiecutter
+    from cookiecutter.exceptions import CookiecutterException  # type: ignore[import-untyped]
+    from cookiecutter.main import cookiecutter  # type: ignore[import-untyped]
 
     # Whatever the user's own configuration says, and without a trace in the user's home.
     config = scratch / "config.json"
@@ -100,7 +100,7 @@ def _render(answers: dict[str, str], scratch: Path) -> Path:
     except CookiecutterException as error:
         raise ConfigurationError(
             f"the project {answers['name']!r} cannot be made: {error}",
-            code="SYM-C045",
+            code="SYM-C042",
             hint="Install symphony-host again: its template is damaged.",
         ) from error
     return Path(made)
@@ -114,7 +114,7 @@ def template_folder() -> Path:
 
 
 def _asked_publisher() -> str:
-    from cookiecutter.prompt import read_user_variable
+    from cookiecutter.prompt import read_user_variable  # type: ignore[import-untyped]
 
     template = json.loads((template_folder() / "cookiecutter.json").read_text("utf-8"))
     try:
@@ -122,7 +122,7 @@ def _asked_publisher() -> str:
     except EOFError:
         raise ConfigurationError(
             "the publisher of the extension was asked for, and no answer came",
-            code="SYM-C043",
+            code="SYM-C040",
             hint="Use --no-input where nobody can answer.",
         ) from None
 
@@ -134,6 +134,6 @@ def _check_words(what: str, text: str) -> None:
     raise ConfigurationError(
         f"the {what} {text[:100]!r} is not made of lower-case words and digits joined by hyphens, "
         f"{_LONGEST_NAME} characters at most",
-        code="SYM-C043",
+        code="SYM-C040",
         hint=f"Use {near!r}." if _WORDS.fullmatch(near) else "Use one such as 'word-count'.",
     )

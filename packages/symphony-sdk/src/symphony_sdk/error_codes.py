@@ -225,23 +225,7 @@ CATALOGUE: dict[str, ErrorCode] = {
     "SYM-C042": ErrorCode(
         "Project cannot be made",
         "`symphony new` could not write the project of an extension, because its folder exists already or "
-        "cannot be written to.",
-    ),
-    "SYM-C043": ErrorCode(
-        "Name cannot be used",
-        "The name of an extension and its publisher are lower-case words and digits joined by hyphens, such as "
-        "`word-count`; together they become its id, its package and its folder. Publishers of the family's own "
-        "packages are taken.",
-    ),
-    "SYM-C044": ErrorCode(
-        "Project exists already",
-        "`symphony new` makes a folder of the extension's name and writes over nothing. Choose another name, "
-        "or another folder with `--output`.",
-    ),
-    "SYM-C045": ErrorCode(
-        "Project cannot be written",
-        "`symphony new` could not write the project. Nothing of it was left behind; the message names what the "
-        "system said.",
+        "cannot be written to. Nothing was written over and nothing of the project was left behind.",
     ),
     # -- W: workflow -------------------------------------------------------------------------------
     "SYM-W001": ErrorCode(
