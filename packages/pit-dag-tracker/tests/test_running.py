@@ -66,7 +66,7 @@ def test_branches_of_the_graph_run_in_parallel_and_never_more_than_two_batches_a
             _, events = await desk.run(tracker, flow)
         assert isinstance(events[-1], RunCompleted)
         assert desk.executor.peak == 2
-        assert desk.executor.peak_waiting <= 4
+        assert desk.executor.peak_held <= 4
 
     desk.play(story())
 
@@ -164,20 +164,23 @@ def test_a_branch_sends_its_value_one_way_and_skips_the_other(desk, n, taken, le
     ("value", "code"), [("text", "SYM-W030"), ("x" * (2 << 20), "SYM-T002")], ids=["wrong type", "too large"]
 )
 def test_a_condition_that_cannot_be_evaluated_fails_its_node(desk, value, code):
+    @desk.operation("source")
+    async def source(call):
+        return {"result": value}
+
     flow = desk.flow(
         {
-            "source": "echo",
+            "source": "source",
             "edge": "echo",
             "after": "echo",
             "fork": {"control": "branch", "condition": "n > 3"},
         },
-        ["$inputs.v -> source.x", "source -> edge if result > 3", "edge -> after", "source.result -> fork.n"],
-        inputs={"v": {}},
+        ["source -> edge if result > 3", "edge -> after", "source.result -> fork.n"],
     )
 
     async def story():
         async with desk.open() as tracker:
-            run, events = await desk.run(tracker, flow, v=value)
+            run, events = await desk.run(tracker, flow)
             states = await desk.states(tracker, run)
         failed = {event.node: event.error.code for event in events if isinstance(event, NodeFailed)}
         assert failed == {"edge": code, "fork": code}
@@ -227,13 +230,18 @@ def test_a_store_that_is_full_does_not_lose_a_result_that_the_log_can_take(desk)
         raise ArtifactError("the disk is full")
 
     desk.artifacts.put = refuse
-    flow = desk.flow({"make": "echo"}, ["$inputs.v -> make.x"], inputs={"v": {}}, outputs={"v": "make.result"})
+
+    @desk.operation("make")
+    async def make(call, size):
+        return {"result": "x" * size}
+
+    flow = desk.flow({"a": "make"}, ["$inputs.n -> a.size"], inputs={"n": {}}, outputs={"v": "a.result"})
 
     async def story():
         async with desk.open() as tracker:
-            run, _ = await desk.run(tracker, flow, v="x" * 100_000)
+            run, _ = await desk.run(tracker, flow, n=100_000)
             assert await desk.outputs(tracker, run) == {"v": "x" * 100_000}
-            huge, events = await desk.run(tracker, flow, v="x" * (17 << 20))
+            huge, events = await desk.run(tracker, flow, n=17 << 20)
             assert (await tracker.status(huge)).state == "failed"
         assert [event.error.code for event in events if isinstance(event, NodeFailed)] == ["SYM-R013"]
 
