@@ -21,7 +21,6 @@ from types import SimpleNamespace
 from typing import Any
 
 from pit_dag_tracker import Tracker
-
 from symphony_sdk.ports import NodeCall, NodeEvent, Resources, RunRequest
 from symphony_sdk.values import encode
 

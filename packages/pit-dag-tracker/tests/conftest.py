@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from pit_dag_tracker import Tracker
-
 from symphony_sdk.errors import Cancelled, ErrorPayload, SymphonyError
 from symphony_sdk.events import RunEvent
 from symphony_sdk.ports import NodeCall, NodeEvent, Resources, RunRequest
@@ -82,7 +81,8 @@ class TaskExecutor:
                     inputs = {port: decode(value) for port, value in call.inputs.items()}
                     result = await self.operations[call.operation](call, **inputs)
                     outputs = {
-                        port: value if isinstance(value, RawValue) else encode(value) for port, value in result.items()
+                        port: value if isinstance(value, RawValue) else encode(value)
+                        for port, value in result.items()
                     }
                 finally:
                     self.running -= 1
@@ -92,7 +92,7 @@ class TaskExecutor:
             error, retryable = ErrorPayload("TEST-001", str(failure)), True
         except SymphonyError as failure:
             error = failure.payload()
-        except Exception as failure:
+        except Exception as failure:  # noqa: BLE001 - an operation may raise anything
             error = ErrorPayload("TEST-002", str(failure))
         self.held -= 1
         if error is None:

@@ -12,7 +12,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from pit_dag_tracker import Tracker
-
 from symphony_sdk.errors import ArtifactError
 from symphony_sdk.ports import NodeEvent, RunRequest
 from symphony_sdk.values import decode, encode
@@ -81,11 +80,12 @@ def flow():
         for place in range(8):
             name = f"n{layer}-{place}"
             nodes[name] = {"kind": "operator", "uses": "t.t.sum"}
-            if layer:
-                for step in range(3):
-                    edges.append({"from": f"n{layer - 1}-{(place + step) % 8}.result", "to": f"{name}.p{step}"})
-    for place in range(8):
-        edges.append({"from": "big.result", "to": f"n6-{place}.b"})
+            edges += [
+                {"from": f"n{layer - 1}-{(place + step) % 8}.result", "to": f"{name}.p{step}"}
+                for step in range(3)
+                if layer
+            ]
+    edges += [{"from": "big.result", "to": f"n6-{place}.b"} for place in range(8)]
     nodes["map"] = {
         "kind": "control",
         "control": "map",

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from pit_dag_tracker import Tracker
-
 from symphony_sdk.errors import RunError
 from symphony_sdk.events import ItemCompleted, NodeCompleted, RunCompleted, RunResumed
 
@@ -156,9 +155,7 @@ def test_an_output_that_was_lost_from_the_store_is_made_again(desk):
     async def big(call):
         return {"result": "x" * 50_000}
 
-    flow = desk.flow(
-        {"a": "big", "b": "mended"}, ["a.result -> b.x"], outputs={"n": "b.result"}
-    )
+    flow = desk.flow({"a": "big", "b": "mended"}, ["a.result -> b.x"], outputs={"n": "b.result"})
 
     async def story():
         nonlocal broken

@@ -3,10 +3,10 @@
 import asyncio
 import sqlite3
 from contextlib import suppress
+from itertools import pairwise
 
 import pytest
 from pit_dag_tracker import Tracker
-
 from symphony_sdk.errors import RunError
 from symphony_sdk.events import RunCompleted, RunPaused, RunResumed
 
@@ -23,7 +23,8 @@ def disk(monkeypatch):
 
     real = sqlite3.connect
     monkeypatch.setattr(
-        "pit_dag_tracker.log.sqlite3.connect", lambda *args, **kwargs: real(*args, factory=Connection, **kwargs)
+        "pit_dag_tracker.tables.sqlite3.connect",
+        lambda *args, **kwargs: real(*args, factory=Connection, **kwargs),
     )
 
     class Disk:
@@ -39,7 +40,7 @@ def disk(monkeypatch):
 
 def chain(desk, count, name="step"):
     names = [f"n{number:03}" for number in range(count)]
-    edges = [f"{one} -> {other}" for one, other in zip(names, names[1:], strict=False)]
+    edges = [f"{one} -> {other}" for one, other in pairwise(names)]
     return desk.flow(dict.fromkeys(names, name), edges, outputs={"last": f"{names[-1]}.result"})
 
 
@@ -64,7 +65,11 @@ def test_a_full_disk_pauses_the_run_and_loses_nothing(desk, disk):
             status = await tracker.status(run)
             assert (status.state, status.error.code) == ("paused", "SYM-R008")
             assert status.durable < pause.sequence == before[-1].sequence
-            for ask in (tracker.resume(run), tracker.cancel(run), tracker.start(desk.request(chain(desk, 2)))):
+            for ask in (
+                tracker.resume(run),
+                tracker.cancel(run),
+                tracker.start(desk.request(chain(desk, 2))),
+            ):
                 with pytest.raises(RunError, match="cannot be written"):
                     await ask
             disk.make_room()
@@ -113,7 +118,10 @@ def test_runs_that_cannot_be_written_do_not_hold_the_close_up(desk, disk):
     desk.play(story())
 
 
-@pytest.mark.parametrize("content", [b"not a database at all, but long enough to be one" * 100, b"SQLite format 3\0" + b"\xff" * 4000])
+@pytest.mark.parametrize(
+    "content",
+    [b"not a database at all, but long enough to be one" * 100, b"SQLite format 3\0" + b"\xff" * 4000],
+)
 def test_a_file_that_is_no_log_is_refused_with_its_place(desk, tmp_path, content):
     (tmp_path / "runs.sqlite").write_bytes(content)
     with pytest.raises(RunError) as caught:
@@ -195,7 +203,9 @@ def test_the_start_of_a_run_is_durable_when_start_returns(desk, tmp_path):
         async with desk.open() as tracker:
             run = await tracker.start(desk.request(desk.flow({"a": "echo"})))
             with sqlite3.connect(tmp_path / "runs.sqlite") as connection:
-                assert connection.execute("SELECT state FROM runs WHERE run = ?", (run,)).fetchall() == [("running",)]
+                assert connection.execute("SELECT state FROM runs WHERE run = ?", (run,)).fetchall() == [
+                    ("running",)
+                ]
             connection.close()
             await desk.follow(tracker, run)
             assert tracker._log._reader.execute("PRAGMA synchronous").fetchone() == (2,)

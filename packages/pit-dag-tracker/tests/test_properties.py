@@ -5,7 +5,6 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from symphony_sdk.events import (
     ItemCompleted,
     NodeCompleted,
@@ -40,7 +39,13 @@ def drawn(desk, graph):
     for number, (fate, is_map) in enumerate(zip(fates, maps, strict=True)):
         retry = {"attempts": 2}
         if is_map:
-            nodes[f"n{number}"] = {"control": "map", "over": "x", "uses": fate, "params": {"x": [0, 1]}, "retry": retry}
+            nodes[f"n{number}"] = {
+                "control": "map",
+                "over": "x",
+                "uses": fate,
+                "params": {"x": [0, 1]},
+                "retry": retry,
+            }
         else:
             nodes[f"n{number}"] = {"uses": fate, "retry": retry}
     lines = []

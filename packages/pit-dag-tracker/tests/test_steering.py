@@ -3,7 +3,6 @@
 import asyncio
 
 import pytest
-
 from symphony_sdk.errors import RunError
 from symphony_sdk.events import (
     NodeCompleted,
@@ -195,7 +194,15 @@ def test_a_failed_map_resumes_at_the_items_that_are_not_done(desk):
         return {"result": x * 10}
 
     flow = desk.flow(
-        {"m": {"control": "map", "uses": "mended", "over": "x", "params": {"x": [0, 1, 2, 3]}, "concurrency": 1}},
+        {
+            "m": {
+                "control": "map",
+                "uses": "mended",
+                "over": "x",
+                "params": {"x": [0, 1, 2, 3]},
+                "concurrency": 1,
+            }
+        },
         outputs={"r": "m.results"},
     )
 
@@ -379,7 +386,11 @@ def test_a_closed_tracker_answers_with_an_error(desk):
     async def story():
         async with desk.open() as tracker:
             run, _ = await desk.run(tracker, desk.flow({"a": "echo"}))
-        for ask in (tracker.status(run), tracker.runs(), tracker.start(desk.request(desk.flow({"a": "echo"})))):
+        for ask in (
+            tracker.status(run),
+            tracker.runs(),
+            tracker.start(desk.request(desk.flow({"a": "echo"}))),
+        ):
             with pytest.raises(RunError, match="is closed"):
                 await ask
         await tracker.close()

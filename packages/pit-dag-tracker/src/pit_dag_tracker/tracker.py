@@ -23,11 +23,12 @@ from symphony_workflow.state import NodeState
 from pit_dag_tracker.feed import Feed
 from pit_dag_tracker.journal import NOTHING
 from pit_dag_tracker.ledger import Ledger
-from pit_dag_tracker.log import EventLog, RunRow, add_run, cancel_run, find_run, take_run
+from pit_dag_tracker.log import EventLog
 from pit_dag_tracker.owner import Owner
 from pit_dag_tracker.recovery import Remains, replay, revive
 from pit_dag_tracker.scheduler import Scheduler
 from pit_dag_tracker.spill import Spill
+from pit_dag_tracker.tables import RunRow, add_run, cancel_run, find_run, take_run
 from pit_dag_tracker.wiring import Wiring, workflow_inputs
 
 LOG_NAME = "runs.sqlite"
@@ -395,6 +396,6 @@ def _wrong_state(run: str, what: str, hint: str = "") -> RunError:
     return RunError(
         f"run {run!r} {what}",
         code="SYM-R005",
-        hint=hint or f"`symphony runs show {run}` shows how it stands.",
+        hint=hint,
         details={"run": run},
     )
