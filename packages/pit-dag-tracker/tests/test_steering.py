@@ -331,13 +331,16 @@ def test_what_does_not_stop_is_stopped_by_force_after_the_grace(desk, monkeypatc
 
 def test_an_executor_that_never_reports_cannot_hold_a_cancel_up(desk, monkeypatch):
     monkeypatch.setattr("pit_dag_tracker.dispatcher.GRACE", 0.01)
-    desk.executor.submit = lambda batch, on_event: None
+    taken = asyncio.Event()
+    desk.executor.submit = lambda batch, on_event: taken.set()
 
     async def story():
         async with desk.open() as tracker:
             run = await tracker.start(desk.request(desk.flow({"a": "echo"})))
-            await tracker.cancel(run)
+            await taken.wait()
+            await asyncio.gather(tracker.cancel(run), tracker.cancel(run))
             assert (await tracker.status(run)).state == "cancelled"
+        assert desk.executor.cancels == [(run, "", False), (run, "", True)]
 
     desk.play(story())
 
