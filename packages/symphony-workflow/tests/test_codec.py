@@ -445,6 +445,13 @@ def test_the_document_says_every_field_of_a_node(kind, schema):
     assert known - {"kind", "control"} == {field.name for field in fields(kind)} - {"id"}
 
 
+def test_the_published_schema_refuses_names_that_the_reader_refuses(schema):
+    for key in ("nodes", "inputs", "outputs"):
+        assert schema["properties"][key]["additionalProperties"] is False
+    assert schema["additionalProperties"] is False
+    assert schema["$defs"]["OperatorFields"]["properties"]["params"]["additionalProperties"] is False
+
+
 def test_a_value_may_nest_to_a_fixed_depth_only():
     value = []
     for _ in range(MAX_DEPTH - 1):

@@ -185,4 +185,8 @@ def adapter() -> TypeAdapter[WorkflowFields]:
 def document_schema() -> dict[str, Any]:
     """The JSON Schema of workflow files."""
     schema = adapter().json_schema(by_alias=True)
+    for part in (schema, *schema["$defs"].values()):
+        for fields in part["properties"].values():
+            if "patternProperties" in fields:  # pydantic would let keys of any other pattern pass
+                fields["additionalProperties"] = False
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

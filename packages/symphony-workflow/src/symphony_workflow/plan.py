@@ -100,13 +100,9 @@ def adjacency(count: int, pairs: Iterable[tuple[int, int]]) -> tuple[list[list[i
     """
     children: list[list[int]] = [[] for _ in range(count)]
     parents: list[list[int]] = [[] for _ in range(count)]
-    for source, target in pairs:
+    for source, target in dict.fromkeys(pairs):
         children[source].append(target)
-    for source, targets in enumerate(children):
-        if len(targets) > 1:
-            children[source] = targets = list(dict.fromkeys(targets))
-        for target in targets:
-            parents[target].append(source)
+        parents[target].append(source)
     return children, parents
 
 
