@@ -242,6 +242,8 @@ class Supervisor:
             await asyncio.sleep(max(0.0, due - time.monotonic()))
 
     def _worker_ended(self, ended: asyncio.Task[Fate]) -> None:
+        if ended.cancelled():  # the event loop ends, and nobody has stopped the extensions first
+            return
         if self._worker is not None and self._worker.ended is ended:
             self._worker = None
             self._crashed(f"the worker of {self.spec.id!r} {ended.result().text}")
