@@ -108,7 +108,7 @@ def load_extension(extension: str, module: str) -> Contributions:
     manager = plugin_manager(extension, plugin)
     operations: dict[str, Operator[..., Any] | Instrument] = {}
     for kind, hook in ((Operator, "symphony_operators"), (Instrument, "symphony_instruments")):
-        for operation in _collect(manager, extension, hook, kind):
+        for operation in collect(manager, extension, hook, kind):
             _ = operation.spec  # its annotations are read, and refused, now
             _check_namespace(extension, operation.id)
             if operation.id in operations:
@@ -118,7 +118,7 @@ def load_extension(extension: str, module: str) -> Contributions:
                     hint="Give each operation an id of its own.",
                 )
             operations[operation.id] = operation
-    addons = _collect(manager, extension, "symphony_addons", Addon)
+    addons = collect(manager, extension, "symphony_addons", Addon)
     for addon in addons:
         _check_namespace(extension, addon.spec.id)
     return Contributions(
@@ -141,7 +141,18 @@ def _check_namespace(extension: str, id: str) -> None:
         )
 
 
-def _collect(manager: pluggy.PluginManager, extension: str, hook: str, kind: type) -> list[Any]:
+def collect(manager: pluggy.PluginManager, extension: str, hook: str, kind: type) -> list[Any]:
+    """What an extension contributes by one hook.
+
+    Args:
+        manager: The plugin manager that knows this one extension.
+        extension: Id of the extension.
+        hook: Name of the hook.
+        kind: What the hook hands out.
+
+    Raises:
+        ExtensionError: SYM-E018, it handed out something else. What its own code raises passes through.
+    """
     found: list[Any] = []
     for contributed in getattr(manager.hook, hook)():
         if not isinstance(contributed, Iterable) or isinstance(contributed, str | bytes):

@@ -1,0 +1,276 @@
+"""The extensions that run in the host: imports them, checks their hooks, and collects what they provide.
+
+Each has a plugin manager of its own, so that its exceptions, its misspelt hooks and its exit calls are its
+own, and no implementation of a hook hides another's result.
+"""
+
+import contextlib
+import io
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+import pluggy
+from symphony_sdk import contributions
+from symphony_sdk.errors import ExtensionError, SymphonyError, foreign_error
+from symphony_sdk.loading import collect, import_extension, plugin_manager
+from symphony_sdk.messages import message_type
+
+from symphony_host.lifecycle import Step
+from symphony_host.records import ExtensionRecord
+
+if TYPE_CHECKING:
+    from symphony_sdk.events import RunEvent
+    from symphony_sdk.extension import Context
+
+_log = logging.getLogger(__name__)
+
+FAMILY = frozenset(
+    {
+        "pit-arbitration-engine",
+        "pit-artifact-store",
+        "pit-dag-tracker",
+        "pit-pool-manager",
+        "pit-stale-manager",
+        "symphony-conductor",
+        "symphony-data",
+        "symphony-editor-neovim",
+        "symphony-editor-xi",
+        "symphony-engine-dask",
+        "symphony-engine-ray",
+        "symphony-isolation",
+        "symphony-mcp",
+        "symphony-ofb",
+        "symphony-registry",
+        "symphony-transport-nats",
+        "symphony-transports",
+        "symphony-ui",
+    }
+)
+"""Distributions of Symphony itself, whose extensions may run in the host without being asked about."""
+
+P = TypeVar("P")
+
+
+class Provided(NamedTuple, Generic[P]):
+    """A provider and who brought it.
+
+    Args:
+        extension: Id of the extension.
+        provider: What its hook handed out.
+    """
+
+    extension: str
+    provider: P
+
+
+class PluginManager:
+    """The extensions that are loaded into the host.
+
+    What is wrong with one of them is kept in `faults` and harms no other.
+
+    Args:
+        trusted: Ids of extensions outside of the family that the user lets into the host.
+        strict: Whether an extension's error is raised after it was noted, for those who look for it.
+    """
+
+    def __init__(self, *, trusted: Collection[str] = (), strict: bool = False) -> None:
+        self._trusted = frozenset(trusted)
+        self._strict = strict
+        self._loaded: dict[str, pluggy.PluginManager] = {}
+        self._collected: dict[str, dict[str, Provided[Any]]] = {}
+        self._faults: dict[str, list[SymphonyError]] = {}
+
+    @property
+    def faults(self) -> Mapping[str, Sequence[SymphonyError]]:
+        """What went wrong so far, by id of the extension; the same fault is kept once."""
+        return self._faults
+
+    @property
+    def loaded(self) -> Sequence[str]:
+        """Ids of the loaded extensions in the order in which they were loaded."""
+        return tuple(self._loaded)
+
+    def may_run_in_host(self, record: ExtensionRecord) -> bool:
+        """Whether an extension is of Symphony's own family or trusted by name.
+
+        Args:
+            record: The extension.
+        """
+        return record.distribution in FAMILY or record.id in self._trusted
+
+    def load(self, record: ExtensionRecord) -> None:
+        """Import an extension and check its hooks; does nothing where it is loaded.
+
+        What its import prints goes to the log, so that it cannot spoil a command's output.
+
+        Args:
+            record: The extension; its manifest says `runs = "host"`.
+
+        Raises:
+            ExtensionError: SYM-E027, it may not run in the host; SYM-E015, E016, E019, its module is missing,
+                raises, or implements a hook wrongly.
+        """
+        if record.id in self._loaded:
+            return
+        printed = io.StringIO()
+        try:
+            if not self.may_run_in_host(record):
+                raise ExtensionError(
+                    f"the extension {record.id} of {record.distribution} wants to run in the host, where "
+                    "nothing contains it",
+                    code="SYM-E027",
+                    hint=f'Ask its author for `runs = "worker"`, or trust it: `trusted = ["{record.id}"]` in the '
+                    "configuration.",
+                    file=record.manifest_file,
+                )
+            with contextlib.redirect_stdout(printed):
+                plugin = import_extension(record.id, record.manifest.module)
+                self._loaded[record.id] = plugin_manager(record.id, plugin)
+        except SymphonyError as error:
+            self._note(record.id, error)
+            raise
+        finally:
+            for line in printed.getvalue().splitlines():
+                _log.warning("%s printed while it was imported: %s", record.id, line)
+        self._collected.clear()
+
+    def run(self, extension: str, step: Step, ctx: "Context") -> None:
+        """Run the hook of one step of a loaded extension's life; nothing where it has none.
+
+        Args:
+            extension: Its id.
+            step: The step.
+            ctx: What the extension may touch.
+
+        Raises:
+            SymphonyError: What its own code raised.
+        """
+        hook = getattr(self._manager(extension).hook, f"symphony_{step}")
+        try:
+            hook(ctx=ctx)
+        except (Exception, SystemExit) as error:
+            fault = foreign_error(error, extension)
+            self._note(extension, fault)
+            raise fault from error
+
+    def unload(self, extension: str) -> None:
+        """Forget a loaded extension and what it provided; Python keeps its module.
+
+        Args:
+            extension: Its id.
+        """
+        self._loaded.pop(extension, None)
+        self._collected.clear()
+
+    def pit_components(self) -> "Mapping[str, Provided[contributions.PitComponent]]":
+        """The providers of components of the Pit by role."""
+        return self._provided(
+            "symphony_pit_components", contributions.PitComponent, lambda each, _: each.role
+        )
+
+    def executors(self) -> "Mapping[str, Provided[contributions.Executor]]":
+        """The providers of executors by name."""
+        return self._provided("symphony_executors", contributions.Executor, _by_name)
+
+    def transports(self) -> "Mapping[str, Provided[contributions.Transport]]":
+        """The providers of transports by scheme."""
+        return self._provided("symphony_transports", contributions.Transport, lambda each, _: each.scheme)
+
+    def editors(self) -> "Mapping[str, Provided[contributions.Editor]]":
+        """The providers of text editors by name."""
+        return self._provided("symphony_editors", contributions.Editor, _by_name)
+
+    def conductors(self) -> "Mapping[str, Provided[contributions.Conductor]]":
+        """The providers of conductors by name."""
+        return self._provided("symphony_conductors", contributions.Conductor, _by_name)
+
+    def data_access(self) -> "Mapping[str, Provided[contributions.DataAccess]]":
+        """The providers of the access to the data by name."""
+        return self._provided("symphony_data_access", contributions.DataAccess, _by_name)
+
+    def commands(self) -> "Mapping[str, Provided[contributions.FrontendCommand]]":
+        """The commands for user interfaces by name."""
+        return self._provided("symphony_commands", contributions.FrontendCommand, _by_name)
+
+    def cli_commands(self) -> "Mapping[str, Provided[contributions.CliCommand]]":
+        """The commands for the command line by name."""
+        return self._provided("symphony_cli", contributions.CliCommand, _by_name)
+
+    def message_types(self) -> "Mapping[str, Provided[type]]":
+        """The message types by wire name."""
+        return self._provided("symphony_message_types", type, lambda each, _: message_type(each))
+
+    def workflow_templates(self) -> "Mapping[str, Provided[contributions.WorkflowTemplate]]":
+        """The workflow templates by `extension/name`."""
+        return self._provided(
+            "symphony_workflow_templates",
+            contributions.WorkflowTemplate,
+            lambda each, extension: f"{extension}/{each.name}",
+        )
+
+    def publish(self, event: "RunEvent") -> None:
+        """Show an event to every observer; one that raises is noted and harms no other.
+
+        Args:
+            event: What happened in a run.
+        """
+        for extension, manager in self._loaded.items():
+            try:
+                manager.hook.symphony_event(event=event)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - an observer is an extension's own code
+                self._contain(extension, foreign_error(error, extension))
+
+    def _provided(self, hook: str, kind: type[P], key: Callable[[P, str], str]) -> Mapping[str, Provided[P]]:
+        """What a hook hands out, collected once; of two with one key neither counts, and both are told."""
+        if hook not in self._collected:
+            claims: dict[str, list[Provided[P]]] = {}
+            for extension, manager in self._loaded.items():
+                try:
+                    for provider in collect(manager, extension, hook, kind):
+                        claims.setdefault(key(provider, extension), []).append(Provided(extension, provider))
+                except (Exception, SystemExit) as error:  # noqa: BLE001 - a hook is an extension's own code
+                    self._contain(extension, foreign_error(error, extension))
+            self._collected[hook] = {name: owners[0] for name, owners in claims.items() if len(owners) == 1}
+            for name, owners in claims.items():
+                if len(owners) > 1:
+                    self._refuse(hook, name, [owner.extension for owner in owners])
+        return self._collected[hook]
+
+    def _refuse(self, hook: str, name: str, owners: Sequence[str]) -> None:
+        for extension in dict.fromkeys(owners):
+            self._contain(
+                extension,
+                ExtensionError(
+                    f"{hook} provides {name!r} more than once: {' and '.join(owners)}; none of them is used",
+                    code="SYM-E017",
+                    hint=f"`symphony disable` all of {', '.join(dict.fromkeys(owners))} but one.",
+                    details={"hook": hook, "name": name, "extensions": list(owners)},
+                ),
+            )
+
+    def _contain(self, extension: str, error: SymphonyError) -> None:
+        self._note(extension, error)
+        if self._strict:
+            raise error
+
+    def _note(self, extension: str, error: SymphonyError) -> None:
+        known = self._faults.setdefault(extension, [])
+        if all((each.code, each.message) != (error.code, error.message) for each in known):
+            known.append(error)
+            _log.error("%s", error)
+
+    def _manager(self, extension: str) -> pluggy.PluginManager:
+        try:
+            return self._loaded[extension]
+        except KeyError:
+            raise ExtensionError(
+                f"the extension {extension!r} is not loaded into the host",
+                code="SYM-E028",
+                hint="Load it first.",
+            ) from None
+
+
+def _by_name(provider: Any, _extension: str) -> str:
+    name: str = provider.name
+    return name
