@@ -163,6 +163,44 @@ CATALOGUE: dict[str, ErrorCode] = {
         "An extension was to be led from one state of its life to one that cannot follow it, such as from "
         "discovered to active. This is an error of whoever drives the life cycle.",
     ),
+    "SYM-E030": ErrorCode(
+        "Worker does not start",
+        "The process of an extension could not be started, or came to its end while it loaded the extension. "
+        "The message has its exit code or signal and the last lines that it printed.",
+    ),
+    "SYM-E031": ErrorCode(
+        "Worker is too slow to load",
+        "An extension was not imported and activated within its `load_timeout`. Do slow work in "
+        "`Instrument.load` or in the operation, or raise `load_timeout` under `[resources]` of its symphony.toml.",
+    ),
+    "SYM-E032": ErrorCode(
+        "Extension is quarantined",
+        "The worker of an extension crashed four times within a minute, so it is started no more until Symphony "
+        "is started again. The message says how it crashed last.",
+    ),
+    "SYM-E033": ErrorCode(
+        "Extension is unknown",
+        "No installed extension has this id, or the one that has it does not run in a worker.",
+    ),
+    "SYM-E034": ErrorCode(
+        "Extension cannot be used",
+        "The extension is installed and disabled, or could not be read. The message says why; `symphony enable` "
+        "and `symphony doctor` help.",
+    ),
+    "SYM-E035": ErrorCode(
+        "Worker asks for what it may not",
+        "A worker asked the host for something that is not meant for it: artifacts of a node that it does not "
+        "work on, more bytes at once than are allowed, or an unknown service.",
+    ),
+    "SYM-E036": ErrorCode(
+        "Extension was stopped",
+        "A call came while the extension, or Symphony itself, was being stopped.",
+    ),
+    "SYM-E080": ErrorCode(
+        "Added command cannot be imported",
+        "An extension added a command to `symphony`, and importing that command failed. All other commands work; "
+        "disable the extension or install another version of it.",
+    ),
     # -- C: configuration --------------------------------------------------------------------------
     "SYM-C001": ErrorCode(
         "Setting is invalid",
@@ -173,6 +211,21 @@ CATALOGUE: dict[str, ErrorCode] = {
         "Configuration file cannot be read",
         "The file that `--config` or `SYMPHONY_CONFIG` names is not there, or a configuration file cannot be "
         "read or is not TOML. The message names the line and column where the reader gave up.",
+    ),
+    "SYM-C040": ErrorCode(
+        "Command line is wrong",
+        "What was typed after `symphony` names something that does not exist or has the wrong form. "
+        "`symphony COMMAND --help` shows what can be given, with an example.",
+    ),
+    "SYM-C041": ErrorCode(
+        "The system refused",
+        "A file or a directory could not be read or written. The message names it; `symphony doctor` checks the "
+        "directories that Symphony writes to.",
+    ),
+    "SYM-C042": ErrorCode(
+        "Project cannot be made",
+        "`symphony new` could not write the project of an extension, because its folder exists already or "
+        "cannot be written to.",
     ),
     # -- W: workflow -------------------------------------------------------------------------------
     "SYM-W001": ErrorCode(
@@ -295,9 +348,60 @@ CATALOGUE: dict[str, ErrorCode] = {
         "Run failed",
         "One or more nodes of a run failed. What had succeeded is kept: `symphony resume RUN` runs the rest.",
     ),
+    "SYM-R002": ErrorCode(
+        "Unknown run",
+        "There is no run of this id in the data directory. `symphony runs` lists those that there are.",
+    ),
     "SYM-R003": ErrorCode(
         "Cancelled",
         "The run or the call was cancelled before it ended. `symphony resume RUN` goes on from there.",
+    ),
+    "SYM-R004": ErrorCode(
+        "Executor cannot run the workflow",
+        "No executor of that name is installed, or it has no place that could ever run a node.",
+    ),
+    "SYM-R005": ErrorCode(
+        "Run is in the wrong state",
+        "What was asked for is not possible in the state that the run is in, such as resuming a completed run or "
+        "cancelling one that has ended.",
+    ),
+    "SYM-R006": ErrorCode(
+        "Run belongs to another process",
+        "Another process of Symphony that is alive works on the run. Steer it from there; a run is taken over "
+        "only from a process that has ended.",
+    ),
+    "SYM-R007": ErrorCode(
+        "Log of runs is damaged",
+        "The file that remembers the runs is no database, or a part of it cannot be read. A damaged run can be "
+        "started anew; others are not affected unless the whole file is damaged.",
+    ),
+    "SYM-R008": ErrorCode(
+        "Log of runs cannot be written",
+        "The disk is full, or the data directory may not be written to. Runs pause and keep in memory what is not "
+        "written yet. Make room, then resume them from the same process to lose nothing.",
+    ),
+    "SYM-R009": ErrorCode(
+        "Log of runs is of a newer Symphony",
+        "A newer Symphony wrote the log. Upgrade this one; an older Symphony does not guess what is in it.",
+    ),
+    "SYM-R010": ErrorCode(
+        "Map node has no list",
+        "The input that a map node goes over was given no value, or one that is no list.",
+    ),
+    "SYM-R011": ErrorCode(
+        "Result is no value",
+        "An operation gave bytes that are not one MessagePack value. This is an error of the extension or of the "
+        "executor.",
+    ),
+    "SYM-R012": ErrorCode(
+        "Run was interrupted",
+        "The process that ran the workflow ended before the run did. What had completed is kept: "
+        "`symphony resume RUN` runs the rest.",
+    ),
+    "SYM-R013": ErrorCode(
+        "Result cannot be stored",
+        "A result is too large for the log of runs and the Artifact Store could not take it. Make room for the "
+        "store, then resume the run.",
     ),
     "SYM-R040": ErrorCode(
         "Executor is unknown",
@@ -308,6 +412,60 @@ CATALOGUE: dict[str, ErrorCode] = {
     "SYM-A001": ErrorCode(
         "Artifact cannot be used",
         "An artifact is missing, damaged, or could not be written. The message names its id.",
+    ),
+    "SYM-A002": ErrorCode(
+        "Artifact is not there",
+        "No artifact has this id: it was never stored in this store, or it was removed. `symphony "
+        "artifacts list` shows those that there are.",
+    ),
+    "SYM-A003": ErrorCode(
+        "Artifact's id is ambiguous",
+        "Several artifacts begin with the characters that were given. The message names some of them; "
+        "give more characters of the one that is meant.",
+    ),
+    "SYM-A004": ErrorCode(
+        "Artifact's id is malformed",
+        "The id of an artifact is `b3-` and 64 hex digits in lower case, the BLAKE3 hash of its bytes. "
+        "Where an artifact is looked up, the first characters of it are enough; where it is removed, they"
+        " are not.",
+    ),
+    "SYM-A005": ErrorCode(
+        "Artifact is damaged",
+        "What the store holds under this id is not what was stored: the disk lost or changed bytes, or "
+        "somebody else wrote in the store's directory. Such bytes are never handed out. Storing the same "
+        "bytes again mends the artifact, so running the node again that made it is enough.",
+    ),
+    "SYM-A006": ErrorCode(
+        "Artifact store refuses",
+        "The disk is full, the directory cannot be read or written by this user, the disk reports an "
+        "error, or another process holds the store. The message says which. What was stored before is "
+        "kept.",
+    ),
+    "SYM-A007": ErrorCode(
+        "Artifact store is closed",
+        "The store was used after it was closed, or in a process forked from the one that opened it. Open"
+        " the store in each process that uses it.",
+    ),
+    "SYM-A008": ErrorCode(
+        "Artifact store's layout is unknown",
+        "The `format` file of the store's directory names a layout that this version cannot read: it was "
+        "made by a newer one, or it is the directory of something else. Nothing in it was changed.",
+    ),
+    "SYM-A009": ErrorCode(
+        "Artifact store's index is damaged",
+        "SQLite cannot read the store's index. The objects beside it are not touched; restore the index "
+        "from a backup.",
+    ),
+    "SYM-A010": ErrorCode(
+        "Artifact is described wrongly",
+        "The name, the media type, the metadata or the lineage of an artifact cannot be kept: metadata is"
+        " text by text, and all of it is Unicode that can be encoded. Or the durability is none of `os`, "
+        "`group` and `sync`, or a range begins before the first byte.",
+    ),
+    "SYM-A080": ErrorCode(
+        "Artifact cannot be copied",
+        "A result could not be written to the folder that it was to go to. It is still in the store: "
+        "`symphony artifacts get ID --output FILE` fetches it.",
     ),
     # -- P: permission -----------------------------------------------------------------------------
     "SYM-P001": ErrorCode(
@@ -398,5 +556,10 @@ CATALOGUE: dict[str, ErrorCode] = {
         "Part could not be made",
         "An extension that runs in the host offers a part, such as an executor or a component of the Pit, and "
         "raised an error when it was asked to make it. The message has that error.",
+    ),
+    "SYM-O080": ErrorCode(
+        "Part of the installation is missing",
+        "A file that ships with symphony-host, such as the demo's workflow or the template of `symphony new`, is "
+        "not there.",
     ),
 }

@@ -1,0 +1,89 @@
+"""Follows a run to its end on a display; Ctrl-C once pauses it, twice stops at once."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from symphony_core import Outcome, SymphonyCore
+from symphony_sdk.errors import RunError
+
+from symphony_host.cli.displays import Display
+
+REFRESH = 0.1
+"""Seconds between two pictures of a live display."""
+
+
+async def follow(core: SymphonyCore, run: str, display: Display, *, after: int = 0) -> tuple[Outcome, bool]:
+    """Show a run until it ends.
+
+    Args:
+        core: Where the run is.
+        run: Id of the run.
+        display: What shows it.
+        after: Sequence number of the last event already seen.
+
+    Returns:
+        Where the run is then, and whether Ctrl-C was pressed.
+    """
+    following = asyncio.create_task(_show(core, run, display, after))
+    drawing = asyncio.create_task(_redraw(display))
+    pausing: list[asyncio.Task[None]] = []
+
+    def pause() -> None:
+        display.notice("pausing: what runs may end first; press Ctrl-C again to stop at once")
+        pausing.append(asyncio.create_task(_pause(core, run)))
+
+    def stop() -> None:
+        following.cancel()
+
+    try:
+        with display, _on_interrupt(pause, stop):
+            with contextlib.suppress(asyncio.CancelledError):
+                await following
+            drawing.cancel()
+            display.refresh()
+    finally:
+        for task in (following, drawing, *pausing):
+            task.cancel()
+        await asyncio.gather(following, drawing, *pausing, return_exceptions=True)
+    return await core.outcome(run), bool(pausing)
+
+
+async def _show(core: SymphonyCore, run: str, display: Display, after: int) -> None:
+    async for event in core.events(run, after):
+        display.see(event)
+
+
+async def _redraw(display: Display) -> None:
+    while True:
+        display.refresh()
+        await asyncio.sleep(REFRESH)
+
+
+async def _pause(core: SymphonyCore, run: str) -> None:
+    with contextlib.suppress(RunError):  # it has just ended by itself
+        await core.pause(run)
+
+
+@contextlib.contextmanager
+def _on_interrupt(*actions: Callable[[], Any]) -> Iterator[None]:
+    """Do the first action at the first Ctrl-C, the next at the next; after the last, Ctrl-C is as ever."""
+    loop = asyncio.get_running_loop()
+    left = list(actions)
+
+    def act() -> None:
+        left.pop(0)()
+        if not left:
+            loop.remove_signal_handler(signal.SIGINT)
+
+    try:
+        loop.add_signal_handler(signal.SIGINT, act)
+    except (NotImplementedError, RuntimeError, ValueError):  # Windows; a thread: Ctrl-C stops at once there
+        yield
+        return
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)

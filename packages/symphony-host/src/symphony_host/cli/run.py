@@ -1,0 +1,152 @@
+"""`symphony run` and `symphony resume`."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from symphony_workflow import Workflow, describe, load
+
+from symphony_host.cli import exits
+from symphony_host.cli.displays import display_for
+from symphony_host.cli.flow_inputs import missing_inputs, read_inputs, read_value
+from symphony_host.cli.following import follow
+from symphony_host.cli.results import hand_over
+from symphony_host.cli.session import open_host, settings_of
+from symphony_host.cli.shell import Shell, debug_option, json_option, pass_shell
+from symphony_host.cli.summary import print_summary
+
+if TYPE_CHECKING:
+    from symphony_host.composition import Host
+    from symphony_host.configuration import Settings
+
+Begin = Callable[["Host"], Awaitable[tuple[str, int]]]
+"""Starts or resumes a run; gives its id and the number of the last event that is not to be shown again."""
+
+output_option = click.option(
+    "--output",
+    "-o",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Copy the resulting artifacts to this folder.",
+)
+quiet_option = click.option("--quiet", "-q", is_flag=True, help="Show no progress, only the result.")
+
+
+@click.command()
+@click.argument("flow", type=click.Path(path_type=Path))
+@click.option(
+    "--input", "-i", "given", multiple=True, metavar="NAME=VALUE", help="Give an input; may be repeated."
+)
+@click.option("--executor", metavar="NAME", default="", help="Where nodes run; `local` unless set otherwise.")
+@output_option
+@click.option("--no-input", is_flag=True, help="Ask for nothing: a missing input is an error.")
+@quiet_option
+@json_option
+@debug_option
+@pass_shell
+def run(
+    shell: Shell,
+    flow: Path,
+    given: tuple[str, ...],
+    executor: str,
+    output: Path | None,
+    no_input: bool,
+    quiet: bool,
+) -> int:
+    """Run the workflow in the file FLOW and show its progress.
+
+    An input that takes text is taken as typed; any other is JSON, or @FILE for a file of JSON. Ctrl-C pauses
+    the run so that `symphony resume` can go on with it; Ctrl-C twice stops at once, and it can be resumed too.
+    With --json, each event is a line of JSON, and a summary is the last.
+
+    \b
+    Example:
+      symphony run examples/workflows/code-atlas.json --input path=src
+    """
+    workflow = load(flow)
+    values = read_inputs(workflow, given)
+    if not (no_input or shell.json) and _on_a_terminal():
+        values |= _asked_for(workflow, values)
+    return run_workflow(shell, workflow, values, executor=executor, output=output, quiet=quiet)
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN")
+@output_option
+@quiet_option
+@json_option
+@debug_option
+@pass_shell
+def resume(shell: Shell, run_id: str, output: Path | None, quiet: bool) -> int:
+    """Go on with RUN, which was paused, interrupted or failed; what is completed is not run again.
+
+    \b
+    Example:
+      symphony resume run-20260301-1
+    """
+    settings = settings_of(shell)
+
+    async def begin(host: "Host") -> tuple[str, int]:
+        before = (await host.core.outcome(run_id)).status
+        await host.core.resume(run_id)
+        return run_id, before.durable
+
+    return asyncio.run(_run(shell, settings, begin, output, quiet))
+
+
+def run_workflow(
+    shell: Shell,
+    workflow: Workflow,
+    values: Mapping[str, Any],
+    *,
+    executor: str = "",
+    output: Path | None = None,
+    quiet: bool = False,
+) -> int:
+    """Run a workflow to its end, show it, and hand its results over.
+
+    Args:
+        shell: How to print.
+        workflow: The workflow.
+        values: Its inputs by name.
+        executor: Name of the executor; the one of the settings where it is empty.
+        output: Where resulting artifacts are copied to; a folder of the run's own where None.
+        quiet: Whether to show no progress.
+
+    Returns:
+        The exit code.
+    """
+    settings = settings_of(shell)
+
+    async def begin(host: "Host") -> tuple[str, int]:
+        return await host.core.start(workflow, values, executor=executor or settings.executor), 0
+
+    return asyncio.run(_run(shell, settings, begin, output, quiet))
+
+
+async def _run(shell: Shell, settings: "Settings", begin: Begin, output: Path | None, quiet: bool) -> int:
+    async with open_host(settings) as host:
+        run, seen = await begin(host)
+        nodes = (await host.core.outcome(run)).status.nodes
+        display = display_for(shell, nodes, quiet=quiet)
+        outcome, interrupted = await follow(host.core, run, display, after=seen)
+        results = hand_over(outcome.outputs, host.artifacts, output or settings.data_dir / "runs" / run)
+    print_summary(shell, outcome, results)
+    if outcome.status.state == "completed":
+        return exits.OK
+    return exits.INTERRUPTED if interrupted else exits.FAILED
+
+
+def _asked_for(workflow: Workflow, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        input.name: read_value(
+            input, click.prompt(f"{input.name} ({input.description or describe(input.schema)})")
+        )
+        for input in missing_inputs(workflow, values)
+    }
+
+
+def _on_a_terminal() -> bool:
+    return sys.stdin.isatty()

@@ -1,0 +1,155 @@
+"""The installed extensions with what is known of their contributions, for those who list and inspect them.
+
+It loads no code of any extension unless it is told to ask them.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from symphony_host.catalogue import CatalogueEntry, load_catalogue
+from symphony_host.configuration import Settings
+
+if TYPE_CHECKING:
+    from symphony_sdk.contributions import AddonSpec, OperationSpec
+    from symphony_sdk.errors import SymphonyError
+    from symphony_sdk.ports import ExtensionInfo
+
+    from symphony_host.records import ExtensionRecord
+
+
+class Surveyed(NamedTuple):
+    """One installed extension.
+
+    Args:
+        record: What discovery knows of it.
+        state: Its state.
+        reason: Why it cannot be used; empty where it can.
+        problems: All that is known to be wrong with it.
+        operations: Its operations; None while they are not known.
+        addons: Its addons.
+    """
+
+    record: "ExtensionRecord"
+    state: str
+    reason: str = ""
+    problems: "tuple[SymphonyError, ...]" = ()
+    operations: "tuple[OperationSpec, ...] | None" = None
+    addons: "tuple[AddonSpec, ...]" = ()
+
+    @property
+    def works_for_nodes(self) -> bool:
+        """Whether it runs in a worker, so that it can have operations."""
+        return self.record.runs == "worker"
+
+
+def survey(settings: Settings, *, ask: bool = False) -> list[Surveyed]:
+    """Every installed extension, the broken ones included, sorted by id.
+
+    Args:
+        settings: The settings of this call.
+        ask: Whether to start those whose contributions are not known, each in its worker, and to load those
+            that run in the host; otherwise only what was learned before is told.
+    """
+    entries = load_catalogue(settings).entries
+    found = _asked(settings, entries) if ask else [_remembered(settings, entry) for entry in entries]
+    return _told_apart(found)
+
+
+def _remembered(settings: Settings, entry: CatalogueEntry) -> Surveyed:
+    surveyed = Surveyed(entry.record, entry.state, entry.reason, entry.problems)
+    if entry.state != "resolved" or not surveyed.works_for_nodes:
+        return surveyed
+    directory = settings.cache_dir / "contributions"
+    if not (directory / f"{entry.record.id}.json").exists():
+        return surveyed
+    from symphony_isolation.contributions_cache import ContributionsCache
+    from symphony_isolation.spec import WorkerSpec
+
+    record = entry.record
+    known = ContributionsCache(directory).get(
+        WorkerSpec(
+            id=record.id,
+            version=record.version,
+            kind=record.kind,
+            module=record.manifest.module,
+            data_dir="",
+            fingerprint=record.fingerprint(),
+        )
+    )
+    return surveyed if known is None else surveyed._replace(operations=known.operations, addons=known.addons)
+
+
+def _asked(settings: Settings, entries: Iterable[CatalogueEntry]) -> list[Surveyed]:
+    import asyncio
+
+    infos, problems = asyncio.run(_ask(settings))
+    found = []
+    for entry in entries:
+        surveyed = Surveyed(entry.record, entry.state, entry.reason, entry.problems)
+        info = infos.get(entry.record.id)
+        if entry.state != "resolved":
+            found.append(surveyed)
+        elif errors := problems.get(entry.record.id, ()):
+            found.append(surveyed._replace(state="failed", reason=errors[0].message, problems=errors))
+        elif info is None:
+            found.append(surveyed)
+        elif info.state in ("failed", "quarantined"):
+            error = _no_worker(info)
+            found.append(surveyed._replace(state=info.state, reason=error.message, problems=(error,)))
+        else:
+            found.append(surveyed._replace(operations=info.operations, addons=info.addons))
+    return found
+
+
+async def _ask(
+    settings: Settings,
+) -> "tuple[Mapping[str, ExtensionInfo], Mapping[str, tuple[SymphonyError, ...]]]":
+    from symphony_host.cli.session import open_host
+
+    async with open_host(settings) as host:
+        infos = {info.id: info for info in await host.extensions.extensions()}
+        host.plugins.pit_components()
+        host.plugins.executors()
+        return infos, host.problems
+
+
+def _no_worker(info: "ExtensionInfo") -> "SymphonyError":
+    from symphony_sdk.errors import ExtensionError
+
+    return ExtensionError(
+        info.reason or f"{info.id} is {info.state}",
+        hint=f"Install another version of it, tell its author, or `symphony disable {info.id}`.",
+        details={"extension": info.id},
+    )
+
+
+def _told_apart(found: list[Surveyed]) -> list[Surveyed]:
+    """The extensions; those that bring one operation between them say so, and can still do the rest."""
+    owners: defaultdict[str, list[str]] = defaultdict(list)
+    for surveyed in found:
+        for operation in surveyed.operations or ():
+            owners[operation.id].append(surveyed.record.id)
+    conflicts = {operation: who for operation, who in owners.items() if len(who) > 1}
+    if not conflicts:
+        return found
+    from symphony_sdk.errors import ExtensionError
+
+    told = []
+    for surveyed in found:
+        errors = tuple(
+            ExtensionError(
+                f"the operation {operation!r} comes from {' and '.join(who)}; none of them is used",
+                code="SYM-E017",
+                hint=f"`symphony disable` all of {', '.join(who)} but one.",
+                details={"operation": operation, "extensions": who},
+            )
+            for operation, who in conflicts.items()
+            if surveyed.record.id in who
+        )
+        if errors:
+            surveyed = surveyed._replace(
+                reason=surveyed.reason or errors[0].message, problems=(*surveyed.problems, *errors)
+            )
+        told.append(surveyed)
+    return told
