@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from symphony_ipc.envelope import Envelope, Kind
+from symphony_ipc.framing import encode
 from symphony_ipc.payload import decode_error, encode_payload
 from symphony_ipc.serving import SERVED_AT_ONCE
 from symphony_ipc.window import WINDOW_BYTES, WINDOW_REQUESTS
@@ -111,6 +112,46 @@ def test_notifications_that_nobody_listens_to_are_counted(raw, eventually):
             await peer.send(Envelope(Kind.NOTIFY, 1, "worker.log/1", payload=memoryview(b"\xc1")))
             with pytest.raises(MalformedMessage, match=r"worker\.log/1"):
                 await asked
+
+    asyncio.run(main())
+
+
+def test_a_request_that_was_given_up_is_owed_until_the_peer_answers_it(raw, eventually):
+    async def main():
+        async with raw() as (connection, peer):
+            assert connection.abandoned_since is None
+            for number in (1, 2):
+                asked = asyncio.create_task(connection.request(Done(), Done))
+                await peer.receive()
+                assert connection.is_open
+                asked.cancel()
+                assert (await peer.receive()).id == number
+            first = connection.abandoned_since
+            await peer.send(Envelope(Kind.RESPONSE, 1, "worker.done/1", payload=DONE))
+            await eventually(lambda: connection.abandoned_since != first)
+            assert connection.abandoned_since > first
+            await peer.send(Envelope(Kind.RESPONSE, 2, "worker.done/1", payload=DONE))
+            await eventually(lambda: connection.abandoned_since is None)
+        assert not connection.is_open
+
+    asyncio.run(main())
+
+
+def test_a_peer_that_sends_more_than_it_was_asked_for_is_read_slowly_and_loses_nothing(
+    raw, eventually, monkeypatch
+):
+    monkeypatch.setattr("symphony_ipc.connection.UNASKED_PER_SECOND", 1000)
+
+    async def main():
+        async with raw() as (connection, peer):
+            frame = encode(
+                Envelope(Kind.NOTIFY, 0, "worker.log/1", payload=encode_payload(LogLine("info", "x")))
+            )
+            sending = asyncio.create_task(peer.send_bytes(b"".join(frame) * 5000))
+            await eventually(lambda: connection.counters.notifications > 0)
+            assert connection.counters.notifications < 5000
+            await eventually(lambda: connection.counters.notifications == 5000)
+            await sending
 
     asyncio.run(main())
 

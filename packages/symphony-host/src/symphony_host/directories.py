@@ -1,11 +1,16 @@
 """Where Symphony keeps its files: the user's data, cache and configuration directories of the platform."""
 
+from __future__ import annotations
+
 import os
 import sys
-from collections.abc import Mapping
-from typing import Literal
 
-Purpose = Literal["data", "cache", "config"]
+TYPE_CHECKING = False  # typing is not light either
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Literal
+
+    Purpose = Literal["data", "cache", "config"]
 
 _XDG: Mapping[Purpose, tuple[str, str]] = {
     "data": ("XDG_DATA_HOME", "~/.local/share"),

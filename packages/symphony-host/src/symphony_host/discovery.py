@@ -53,15 +53,8 @@ class _Entry(NamedTuple):
         Args:
             found: The fields of the record that the entry point does not tell.
         """
-        known = {
-            "id": f"{self.distribution}:{self.name}",
-            "kind": "",
-            "runs": "",
-            "package": "",
-            "root": "",
-            "manifest_file": "",
-        }
         return ExtensionRecord(
+            id=f"{self.distribution}:{self.name}",
             distribution=self.distribution,
             version=self.version,
             summary=self.summary,
@@ -70,7 +63,7 @@ class _Entry(NamedTuple):
             entry_point=self.name,
             metadata_dir=self.metadata_dir,
             editable=self.editable,
-            **{**known, **found},
+            **found,
         )
 
 
@@ -244,8 +237,8 @@ def _read(record: ExtensionRecord, inheritable: _Documents) -> ExtensionRecord:
         manifest = load(Path(record.manifest_file), lookup=inheritable).record()
     except SymphonyError as error:
         said = _said_id(_document(record.manifest_file))
-        return record._replace(id=said or record.id, fault=_fault(error))
-    return record._replace(
+        return record.with_changes(id=said or record.id, fault=_fault(error))
+    return record.with_changes(
         id=manifest.id,
         kind=manifest.kind,
         runs=manifest.runs,
@@ -257,7 +250,7 @@ def _read(record: ExtensionRecord, inheritable: _Documents) -> ExtensionRecord:
             ),
         ),
         after=manifest.requires.after,
-        document=manifest.to_index(),
+        document=_json(manifest.to_index()),
     )
 
 
@@ -279,7 +272,7 @@ def _told_apart(records: Any) -> Iterator[ExtensionRecord]:
                 details={"id": record.id, "distributions": sorted(each.distribution for each in same)},
                 file=record.manifest_file,
             )
-            yield record._replace(fault=record.fault or _fault(error))
+            yield record.with_changes(fault=record.fault or _fault(error))
 
 
 def _compared(records: Iterator[ExtensionRecord]) -> list[ExtensionRecord]:
@@ -289,9 +282,10 @@ def _compared(records: Iterator[ExtensionRecord]) -> list[ExtensionRecord]:
 
     def compared(requirement: Requirement) -> Requirement:
         found = requirement.found or versions.get(requirement.id, "")
-        return requirement._replace(found=found, met=bool(found) and _fits(found, requirement.range))
+        met = bool(found) and _fits(found, requirement.range)
+        return Requirement(requirement.id, requirement.range, requirement.optional, found, met)
 
-    return [record._replace(requires=tuple(map(compared, record.requires))) for record in known]
+    return [record.with_changes(requires=tuple(map(compared, record.requires))) for record in known]
 
 
 def _fits(version: str, versions: str) -> bool:
@@ -304,5 +298,10 @@ def _fits(version: str, versions: str) -> bool:
 
 
 def _fault(error: SymphonyError) -> dict[str, Any]:
-    fault: dict[str, Any] = msgspec.to_builtins(error.payload())
-    return fault
+    return _json(error.payload())
+
+
+def _json(value: Any) -> dict[str, Any]:
+    """What JSON makes of a value, so that a record is equal to the one that the index gives back."""
+    document: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(value))
+    return document

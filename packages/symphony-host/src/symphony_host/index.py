@@ -8,22 +8,28 @@ cannot be written), the extensions are discovered anew. It belongs to one enviro
 
 An `entry_points.txt` that is edited in place so that it mentions Symphony for the first time is not seen
 until the index is refreshed; installers never do that.
+
+It is kept as Python keeps its own `.pyc` files, in `marshal`, under a checksum: the import of json alone takes
+longer than a warm start.
 """
 
-# pathlib alone costs as much as the whole warm start
-# ruff: noqa: PTH103, PTH105, PTH108, PTH118, PTH120, PTH123
-import json
+# ruff: noqa: PTH103, PTH105, PTH108, PTH118, PTH120, PTH123 - so does that of pathlib
+from __future__ import annotations
+
+import marshal
 import os
 import sys
 from binascii import crc32
 from time import time_ns
-from typing import Any
 
-import symphony_sdk
-
+from symphony_host import __version__
 from symphony_host.directories import user_directory
 from symphony_host.installed import metadata_dirs, search_path, stamp
-from symphony_host.records import ExtensionRecord, Requirement
+from symphony_host.records import ExtensionRecord
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 FORMAT = 1
 """The version of the index's own format."""
@@ -58,7 +64,8 @@ def load_records(*, refresh: bool = False, cache_dir: str = "") -> tuple[Extensi
     changed += [modified for modified, _ in files.values()]
     missing = any(record.package and not record.root for record in records)  # who knows where it will appear
     if not missing and max(changed, default=0) < began - SETTLED_NS:
-        _write(file, {"key": _key(), "directories": directories, "files": files, "records": records})
+        rows = [record.to_index() for record in records]
+        _write(file, {"key": _key(), "directories": directories, "files": files, "records": rows})
     return records
 
 
@@ -69,11 +76,11 @@ def index_file(cache_dir: str) -> str:
         cache_dir: The directory that it is in.
     """
     environment = f"{sys.prefix}\0{sys.version}".encode(errors="surrogateescape")
-    return os.path.join(cache_dir, f"extensions-{crc32(environment):08x}.json")
+    return os.path.join(cache_dir, f"extensions-{crc32(environment):08x}.index")
 
 
 def _key() -> list[Any]:
-    return [FORMAT, symphony_sdk.__version__, sys.version, sys.prefix]
+    return [FORMAT, __version__, sys.version, sys.prefix]
 
 
 def _files(record: ExtensionRecord) -> list[str]:
@@ -88,13 +95,13 @@ def _from_index(file: str) -> tuple[ExtensionRecord, ...] | None:
             checksum, _, body = stream.read().partition(b"\n")
         if int(checksum, 16) != crc32(body):
             return None
-        index = json.loads(body)
+        index = marshal.loads(body)  # noqa: S302 - its checksum is right, and it is the user's own
         if index["key"] != _key() or not _same_directories(index["directories"]):
             return None
         if any(stamp(path) != known for path, known in index["files"].items()):
             return None
-        return tuple(_record(row) for row in index["records"])
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return tuple(map(ExtensionRecord.from_index, index["records"]))
+    except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError):
         return None
 
 
@@ -116,15 +123,8 @@ def _same_directories(known: dict[str, list[Any]]) -> bool:
     return found == expected
 
 
-def _record(row: list[Any]) -> ExtensionRecord:
-    record = ExtensionRecord(*row)
-    return record._replace(
-        requires=tuple(Requirement(*each) for each in record.requires), after=tuple(record.after)
-    )
-
-
 def _write(file: str, index: dict[str, Any]) -> None:
-    body = json.dumps(index, separators=(",", ":")).encode()
+    body = marshal.dumps(index)
     temporary = f"{file}.{os.getpid()}"
     try:
         os.makedirs(os.path.dirname(file), mode=0o700, exist_ok=True)

@@ -1,17 +1,21 @@
 """What discovery knows of one installed extension, as plain data that a warm start reads in microseconds.
 
-This module and what it imports stay off msgspec, pydantic and importlib.metadata: a record holds its
-manifest and its error as plain documents and makes the typed objects when somebody asks for them.
+This module and what it imports stay off msgspec, pydantic, importlib.metadata and even typing, whose import
+alone would take longer than reading the index: a record holds its manifest and its error as plain documents
+and makes the typed objects when somebody asks for them.
 """
 
-# pathlib alone costs as much as the whole warm start
-# ruff: noqa: PTH118
+# ruff: noqa: PTH118 - pathlib is as heavy
+from __future__ import annotations
+
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from symphony_host.installed import stamp
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from symphony_sdk.errors import SymphonyError
     from symphony_sdk.manifest_record import ManifestRecord
 
@@ -19,8 +23,8 @@ SYMPHONY = "symphony"
 """The name of Symphony itself among requirements; ids of extensions have a dot, so it is none of them."""
 
 
-class Requirement(NamedTuple):
-    """Something that an extension needs, compared with what is installed.
+class Requirement:
+    """Something that an extension needs, compared with what is installed. Not to be changed.
 
     Args:
         id: Id of the other extension, or `symphony`.
@@ -30,15 +34,22 @@ class Requirement(NamedTuple):
         met: Whether `found` is in `range`.
     """
 
-    id: str
-    range: str
-    optional: bool
-    found: str
-    met: bool
+    __slots__ = ("found", "id", "met", "optional", "range")
+
+    def __init__(self, id: str, range: str, optional: bool, found: str, met: bool) -> None:
+        self.id = id
+        self.range = range
+        self.optional = optional
+        self.found = found
+        self.met = met
+
+    def fields(self) -> dict[str, Any]:
+        """Its fields by name: what `Requirement(**fields)` makes it from."""
+        return {name: getattr(self, name) for name in self.__slots__}
 
 
-class ExtensionRecord(NamedTuple):
-    """One installed extension, usable or broken.
+class ExtensionRecord:
+    """One installed extension, usable or broken. Not to be changed.
 
     Args:
         id: `publisher.name`; of a manifest too broken to say it, `distribution:entry-point`.
@@ -61,24 +72,102 @@ class ExtensionRecord(NamedTuple):
         fault: Why it cannot be used, as the fields of an `ErrorPayload`; None where it can.
     """
 
-    id: str
-    kind: str
-    runs: str
-    distribution: str
-    version: str
-    summary: str
-    license: str
-    authors: str
-    entry_point: str
-    package: str
-    root: str
-    manifest_file: str
-    metadata_dir: str
-    editable: bool
-    requires: tuple[Requirement, ...] = ()
-    after: tuple[str, ...] = ()
-    document: dict[str, Any] | None = None
-    fault: dict[str, Any] | None = None
+    __slots__ = (
+        "after",
+        "authors",
+        "distribution",
+        "document",
+        "editable",
+        "entry_point",
+        "fault",
+        "id",
+        "kind",
+        "license",
+        "manifest_file",
+        "metadata_dir",
+        "package",
+        "requires",
+        "root",
+        "runs",
+        "summary",
+        "version",
+    )
+
+    def __init__(
+        self,
+        *,
+        id: str,
+        distribution: str,
+        version: str,
+        metadata_dir: str,
+        entry_point: str,
+        kind: str = "",
+        runs: str = "",
+        summary: str = "",
+        license: str = "",
+        authors: str = "",
+        package: str = "",
+        root: str = "",
+        manifest_file: str = "",
+        editable: bool = False,
+        requires: tuple[Requirement, ...] = (),
+        after: tuple[str, ...] = (),
+        document: dict[str, Any] | None = None,
+        fault: dict[str, Any] | None = None,
+    ) -> None:
+        self.id = id
+        self.kind = kind
+        self.runs = runs
+        self.distribution = distribution
+        self.version = version
+        self.summary = summary
+        self.license = license
+        self.authors = authors
+        self.entry_point = entry_point
+        self.package = package
+        self.root = root
+        self.manifest_file = manifest_file
+        self.metadata_dir = metadata_dir
+        self.editable = editable
+        self.requires = requires
+        self.after = after
+        self.document = document
+        self.fault = fault
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ExtensionRecord) and self.to_index() == other.to_index()
+
+    def __hash__(self) -> int:
+        return hash((self.id, self.metadata_dir))
+
+    def __repr__(self) -> str:
+        return f"<ExtensionRecord {self.id} {self.version} of {self.distribution}>"
+
+    def with_changes(self, **changes: Any) -> ExtensionRecord:
+        """This record with some of its fields changed.
+
+        Args:
+            changes: The new values by field.
+        """
+        return ExtensionRecord(**{name: getattr(self, name) for name in self.__slots__} | changes)
+
+    def to_index(self) -> dict[str, Any]:
+        """This record as plain data."""
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        return fields | {"requires": [need.fields() for need in self.requires]}
+
+    @classmethod
+    def from_index(cls, fields: dict[str, Any]) -> ExtensionRecord:
+        """The record that `to_index` was called on.
+
+        Args:
+            fields: What it gave.
+
+        Raises:
+            TypeError: It gave something else.
+        """
+        requires = tuple(Requirement(**need) for need in fields["requires"])
+        return cls(**fields | {"requires": requires})
 
     @property
     def usable(self) -> bool:
@@ -86,7 +175,7 @@ class ExtensionRecord(NamedTuple):
         return self.fault is None
 
     @property
-    def error(self) -> "SymphonyError | None":
+    def error(self) -> SymphonyError | None:
         """Why it cannot be used; None where it can."""
         if self.fault is None:
             return None
@@ -96,7 +185,7 @@ class ExtensionRecord(NamedTuple):
         return error_from_payload(msgspec.convert(self.fault, ErrorPayload))
 
     @property
-    def manifest(self) -> "ManifestRecord":
+    def manifest(self) -> ManifestRecord:
         """Its manifest.
 
         Raises:

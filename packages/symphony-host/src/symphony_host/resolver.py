@@ -53,12 +53,10 @@ def resolve(records: Iterable[ExtensionRecord], unavailable: Mapping[str, str] |
         if (found := [_problem(record, need) for need in record.requires if not (need.optional or need.met)])
     }
     reasons |= {extension: found[0].message for extension, found in problems.items()}
-    for cycle in _cycles(
-        {extension: _before(record, candidates) for extension, record in candidates.items()}
-    ):
-        for extension in cycle:
-            problems.setdefault(extension, []).append(_cycle_error(extension, cycle, candidates[extension]))
-            reasons.setdefault(extension, problems[extension][0].message)
+    graph = {extension: _before(record, candidates) for extension, record in candidates.items()}
+    for extension, circle in _cycles(graph).items():
+        problems.setdefault(extension, []).append(_cycle_error([*circle, extension], candidates[extension]))
+        reasons.setdefault(extension, problems[extension][0].message)
     while blocked := {
         extension: chain
         for extension, record in candidates.items()
@@ -91,23 +89,30 @@ def _blocked(record: ExtensionRecord, reasons: Mapping[str, str]) -> list[Requir
     return [need for need in _required(record) if need.id in reasons]
 
 
-def _cycles(graph: Mapping[str, list[str]]) -> Iterable[list[str]]:
-    """Cycles of the graph, as many as it takes to break it; each begins with its smallest id."""
-    graph = dict(graph)
-    while True:
-        try:
-            TopologicalSorter(graph).prepare()
-        except CycleError as error:
-            path: list[str] = error.args[1][:-1][::-1]  # graphlib tells it from the dependency to its user
-            start = path.index(min(path))
-            yield path[start:] + path[:start]
-            for extension in path:
-                del graph[extension]
-            graph = {
-                extension: [each for each in before if each in graph] for extension, before in graph.items()
-            }
-        else:
-            return
+def _cycles(graph: Mapping[str, list[str]]) -> Mapping[str, list[str]]:
+    """For each extension that comes before itself the shortest circle through it, which begins with it."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError:
+        circles = {extension: _circle(extension, graph) for extension in sorted(graph)}
+        return {extension: circle for extension, circle in circles.items() if circle}
+    return {}
+
+
+def _circle(start: str, graph: Mapping[str, list[str]]) -> list[str]:
+    """The shortest way from `start` to one that leads back to it, breadth first; empty where none does."""
+    reached_from = {start: ""}
+    queue = [start]
+    for extension in queue:
+        if start in graph[extension]:
+            circle = [extension]
+            while circle[0] != start:
+                circle.insert(0, reached_from[circle[0]])
+            return circle
+        new = [each for each in graph[extension] if each not in reached_from]
+        reached_from |= dict.fromkeys(new, extension)
+        queue += new
+    return []
 
 
 def _ordered(graph: Mapping[str, list[str]]) -> Iterable[str]:
@@ -149,13 +154,11 @@ def _in_range(need: Requirement) -> str:
     return "" if need.range == "*" else f" {need.range}"
 
 
-def _cycle_error(extension: str, cycle: list[str], record: ExtensionRecord) -> "SymphonyError":
+def _cycle_error(path: list[str], record: ExtensionRecord) -> "SymphonyError":
     from symphony_sdk.errors import ExtensionError
 
-    start = cycle.index(extension)
-    path = [*cycle[start:], *cycle[:start], extension]
     return ExtensionError(
-        f"{extension} needs itself: {' -> '.join(path)}",
+        f"{record.id} needs itself: {' -> '.join(path)}",
         code="SYM-E025",
         hint="Remove one of these from `requires` (or `after`) of the one before it.",
         details={"cycle": path},

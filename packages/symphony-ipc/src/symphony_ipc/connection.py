@@ -30,6 +30,9 @@ from symphony_ipc.payload import (
 from symphony_ipc.serving import Serving
 from symphony_ipc.window import Window
 
+UNASKED_PER_SECOND: Final = 10_000
+"""Notifications, PINGs and answers to nothing that are taken; a peer that sends more is not read for a while."""
+
 CLOSE_TIMEOUT: Final = 1.0
 """Seconds that `close` gives the peer to read what was sent to it."""
 
@@ -54,6 +57,7 @@ class _Asked:
     """A request of this end, from when it is made until the peer has answered it."""
 
     __slots__ = (
+        "abandoned",
         "deadline",
         "future",
         "id",
@@ -70,6 +74,7 @@ class _Asked:
         self.type = message_type(message)
         self.payload = encode_payload(message)
         self.future = future
+        self.abandoned: float | None = None
         self.deadline: float | None = None
         self.traceparent = TRACEPARENT.get()
         self.idempotency_key = ""
@@ -118,6 +123,8 @@ class Connection(asyncio.BufferedProtocol):
         self._reason: SymphonyError | None = None
         self._paused = False
         self._pong_owed = 0
+        self._unasked = 0
+        self._unasked_window: asyncio.TimerHandle | None = None
         self._last_id = 0
         self._timer: asyncio.TimerHandle | None = None
         self._waiting: dict[int, _Asked] = {}
@@ -215,6 +222,19 @@ class Connection(asyncio.BufferedProtocol):
             self._pings.pop(ping_id, None)
         return self._loop.time() - started
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be asked."""
+        return not self._ended
+
+    @property
+    def abandoned_since(self) -> float | None:
+        """When the oldest request was given up that the other side works on still; None where there is none.
+
+        In seconds of the event loop's clock. A side that ends its cancelled work answers it, if late.
+        """
+        return min((asked.abandoned for asked in self._asked.values() if asked.abandoned), default=None)
+
     async def wait_closed(self) -> SymphonyError | None:
         """Wait for the end, and say why it came; None where this side closed."""
         await self.closed.wait()
@@ -299,10 +319,12 @@ class Connection(asyncio.BufferedProtocol):
         elif kind is Kind.REQUEST:
             self._serving.take(envelope)
         elif kind is Kind.NOTIFY:
+            self._count_unasked()
             self._take_notification(envelope)
         elif kind is Kind.CANCEL:
             self._serving.cancel(envelope.id)
         elif kind is Kind.PING:
+            self._count_unasked()
             if self._paused:  # it is owed the latest only, however many it sends without reading
                 self._pong_owed = envelope.id
             else:
@@ -311,6 +333,7 @@ class Connection(asyncio.BufferedProtocol):
             future = self._pings.get(envelope.id)
             if future is None:
                 self.counters.unknown += 1
+                self._count_unasked()
             elif not future.done():
                 future.set_result(None)
         elif kind is Kind.ERROR:
@@ -323,6 +346,7 @@ class Connection(asyncio.BufferedProtocol):
         asked = self._asked.pop(envelope.id, None)
         if asked is None:
             self.counters.unknown += 1
+            self._count_unasked()
             return
         self._asking.release(len(asked.payload))
         if asked.future.done():
@@ -353,6 +377,18 @@ class Connection(asyncio.BufferedProtocol):
             self._loop.call_exception_handler(
                 {"message": f"the listener to {envelope.type!r} raised", "exception": error}
             )
+
+    def _count_unasked(self) -> None:
+        self._unasked += 1
+        if self._unasked_window is None:
+            self._unasked_window = self._loop.call_later(1.0, self._begin_window)
+        if self._unasked > UNASKED_PER_SECOND:
+            self._transport.pause_reading()
+
+    def _begin_window(self) -> None:
+        self._unasked = 0
+        self._unasked_window = None
+        self._transport.resume_reading()
 
     # -- asking --------------------------------------------------------------------------------------
 
@@ -403,6 +439,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _abandon(self, asked: _Asked) -> None:
         if self._waiting.pop(asked.id, None) is None and asked.id in self._asked and not self._ended:
+            asked.abandoned = self._loop.time()
             asked.on_notify = None
             self._write(encode(Envelope(Kind.CANCEL, asked.id)))
 
@@ -422,6 +459,8 @@ class Connection(asyncio.BufferedProtocol):
         for future in (*futures, *self._pings.values(), self._opened):
             _fail(future, self._gone())
         self._serving.stop()
+        if self._unasked_window is not None:
+            self._unasked_window.cancel()
         self._waiting.clear()
         self._asked.clear()
         if self._timer is not None:

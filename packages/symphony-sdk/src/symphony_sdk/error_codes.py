@@ -163,6 +163,39 @@ CATALOGUE: dict[str, ErrorCode] = {
         "An extension was to be led from one state of its life to one that cannot follow it, such as from "
         "discovered to active. This is an error of whoever drives the life cycle.",
     ),
+    "SYM-E030": ErrorCode(
+        "Worker does not start",
+        "The process of an extension could not be started, or came to its end while it loaded the extension. "
+        "The message has its exit code or signal and the last lines that it printed.",
+    ),
+    "SYM-E031": ErrorCode(
+        "Worker is too slow to load",
+        "An extension was not imported and activated within its `load_timeout`. Do slow work in "
+        "`Instrument.load` or in the operation, or raise `load_timeout` under `[resources]` of its symphony.toml.",
+    ),
+    "SYM-E032": ErrorCode(
+        "Extension is quarantined",
+        "The worker of an extension crashed four times within a minute, so it is started no more until Symphony "
+        "is started again. The message says how it crashed last.",
+    ),
+    "SYM-E033": ErrorCode(
+        "Extension is unknown",
+        "No installed extension has this id, or the one that has it does not run in a worker.",
+    ),
+    "SYM-E034": ErrorCode(
+        "Extension cannot be used",
+        "The extension is installed and disabled, or could not be read. The message says why; `symphony enable` "
+        "and `symphony doctor` help.",
+    ),
+    "SYM-E035": ErrorCode(
+        "Worker asks for what it may not",
+        "A worker asked the host for something that is not meant for it: artifacts of a node that it does not "
+        "work on, more bytes at once than are allowed, or an unknown service.",
+    ),
+    "SYM-E036": ErrorCode(
+        "Extension was stopped",
+        "A call came while the extension, or Symphony itself, was being stopped.",
+    ),
     "SYM-E080": ErrorCode(
         "Added command cannot be imported",
         "An extension added a command to `symphony`, and importing that command failed. All other commands work; "
@@ -328,6 +361,55 @@ CATALOGUE: dict[str, ErrorCode] = {
     "SYM-A001": ErrorCode(
         "Artifact cannot be used",
         "An artifact is missing, damaged, or could not be written. The message names its id.",
+    ),
+    "SYM-A002": ErrorCode(
+        "Artifact is not there",
+        "No artifact has this id: it was never stored in this store, or it was removed. `symphony "
+        "artifacts list` shows those that there are.",
+    ),
+    "SYM-A003": ErrorCode(
+        "Artifact's id is ambiguous",
+        "Several artifacts begin with the characters that were given. The message names some of them; "
+        "give more characters of the one that is meant.",
+    ),
+    "SYM-A004": ErrorCode(
+        "Artifact's id is malformed",
+        "The id of an artifact is `b3-` and 64 hex digits in lower case, the BLAKE3 hash of its bytes. "
+        "Where an artifact is looked up, the first characters of it are enough; where it is removed, they"
+        " are not.",
+    ),
+    "SYM-A005": ErrorCode(
+        "Artifact is damaged",
+        "What the store holds under this id is not what was stored: the disk lost or changed bytes, or "
+        "somebody else wrote in the store's directory. Such bytes are never handed out. Storing the same "
+        "bytes again mends the artifact, so running the node again that made it is enough.",
+    ),
+    "SYM-A006": ErrorCode(
+        "Artifact store refuses",
+        "The disk is full, the directory cannot be read or written by this user, the disk reports an "
+        "error, or another process holds the store. The message says which. What was stored before is "
+        "kept.",
+    ),
+    "SYM-A007": ErrorCode(
+        "Artifact store is closed",
+        "The store was used after it was closed, or in a process forked from the one that opened it. Open"
+        " the store in each process that uses it.",
+    ),
+    "SYM-A008": ErrorCode(
+        "Artifact store's layout is unknown",
+        "The `format` file of the store's directory names a layout that this version cannot read: it was "
+        "made by a newer one, or it is the directory of something else. Nothing in it was changed.",
+    ),
+    "SYM-A009": ErrorCode(
+        "Artifact store's index is damaged",
+        "SQLite cannot read the store's index. The objects beside it are not touched; restore the index "
+        "from a backup.",
+    ),
+    "SYM-A010": ErrorCode(
+        "Artifact is described wrongly",
+        "The name, the media type, the metadata or the lineage of an artifact cannot be kept: metadata is"
+        " text by text, and all of it is Unicode that can be encoded. Or the durability is none of `os`, "
+        "`group` and `sync`, or a range begins before the first byte.",
     ),
     "SYM-A080": ErrorCode(
         "Artifact cannot be copied",

@@ -176,6 +176,8 @@ class PutArtifact(msgspec.Struct, frozen=True):
         name: File name for people.
         media_type: Such as `text/html`.
         metadata: Facts to keep beside the artifact.
+        run: Id of the run that it is made in; empty outside of a run.
+        node: Id of the node that it is made by; empty outside of a run.
     """
 
     data: bytes
@@ -184,6 +186,8 @@ class PutArtifact(msgspec.Struct, frozen=True):
     name: str = ""
     media_type: str = "application/octet-stream"
     metadata: dict[str, str] = {}
+    run: str = ""
+    node: str = ""
 
 
 @message("artifact.stored")

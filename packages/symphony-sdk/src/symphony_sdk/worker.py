@@ -10,7 +10,7 @@ import itertools
 import queue
 import threading
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
@@ -91,15 +91,20 @@ class Channel(Protocol):
 
 
 class HostArtifacts:
-    """The Artifact Store behind the channel.
+    """The Artifact Store behind the channel, as one call sees it.
 
     Args:
         channel: The connection to the host.
+        uploads: Numbers the artifacts of the process.
+        run: Id of the run; empty outside of one.
+        node: Id of the node; empty outside of a run.
     """
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, uploads: Iterator[int], run: str = "", node: str = "") -> None:
         self._channel = channel
-        self._uploads = itertools.count(1)
+        self._uploads = uploads
+        self._run = run
+        self._node = node
 
     def put(
         self,
@@ -121,6 +126,8 @@ class HostArtifacts:
                     name=name,
                     media_type=media_type,
                     metadata=dict(metadata or {}),
+                    run=self._run,
+                    node=self._node,
                 ),
                 ArtifactStored,
             )
@@ -150,7 +157,7 @@ class WorkerRuntime:
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
-        self._artifacts = HostArtifacts(channel)
+        self._uploads = itertools.count(1)
         self._log = Log(lambda level, text: channel.notify(LogLine(level, text)))
         self._threads = _Threads()
         self._coroutines = _Coroutines()
@@ -278,7 +285,7 @@ class WorkerRuntime:
         return Context(
             config=self._extension.config if self._extension else {},
             files=self._files,
-            artifacts=self._artifacts,
+            artifacts=HostArtifacts(self._channel, self._uploads, message.run, message.node),
             log=self._log,
             progress=progress,
             cancelled=cancelled,

@@ -1,0 +1,128 @@
+"""What the disk and SQLite refuse, as errors that say which store, why, and what to do; and the store's own."""
+
+import errno
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from symphony_sdk.errors import ArtifactError
+
+from pit_artifact_store.ids import text_of
+
+_MENDS: Final = {
+    errno.ENOSPC: "Free some space on that disk; what was stored before is kept.",
+    errno.EDQUOT: "The disk quota of this user is used up: free some of it.",
+    errno.EROFS: "The file system is mounted read-only: mount it writable, or set another data directory.",
+    errno.EACCES: "Give this user the right to write there, or set another data directory.",
+    errno.EPERM: "Give this user the right to write there, or set another data directory.",
+    errno.EMFILE: "The process has too many open files: raise its limit (`ulimit -n`).",
+    errno.EIO: "The disk reports an error: copy what you need to another one and check it.",
+}
+
+_SQLITE_ERRNO: Final = {
+    "SQLITE_FULL": errno.ENOSPC,
+    "SQLITE_READONLY": errno.EACCES,
+    "SQLITE_CANTOPEN": errno.EACCES,
+    "SQLITE_PERM": errno.EACCES,
+    "SQLITE_IOERR": errno.EIO,
+}
+
+
+@contextmanager
+def disk_errors_named(root: Path, doing: str = "written to") -> Iterator[None]:
+    """Turn errors of the disk and of SQLite into `ArtifactError`.
+
+    Args:
+        root: The store's directory.
+        doing: What of the store failed: `written to`, `read`, `opened`.
+
+    Raises:
+        ArtifactError: In place of what was raised inside.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise _refusal(root, doing, error.strerror or str(error), error.errno) from error
+    except sqlite3.Error as error:
+        name = getattr(error, "sqlite_errorname", "")
+        family = "_".join(name.split("_")[:2])
+        if family in {"SQLITE_CORRUPT", "SQLITE_NOTADB"}:
+            raise damaged_index(root, str(error)) from error
+        if family in {"SQLITE_BUSY", "SQLITE_LOCKED"}:
+            raise ArtifactError(
+                f"the artifact store {root} cannot be {doing}: another process has held it for too long",
+                code="SYM-A006",
+                hint="Look for a stopped or hanging process of Symphony, end it, and try again.",
+            ) from error
+        raise _refusal(root, doing, str(error), _SQLITE_ERRNO.get(family)) from error
+
+
+def _refusal(root: Path, doing: str, reason: str, number: int | None) -> ArtifactError:
+    return ArtifactError(
+        f"the artifact store {root} cannot be {doing}: {reason}",
+        code="SYM-A006",
+        hint=_MENDS.get(number or 0, "Check the disk and the rights of that directory."),
+        details={"errno": errno.errorcode.get(number or 0, "")},
+    )
+
+
+def damaged_index(root: Path, reason: str) -> ArtifactError:
+    """The index of a store is damaged.
+
+    Args:
+        root: The store's directory.
+        reason: What SQLite says.
+    """
+    return ArtifactError(
+        f"the index of the artifact store {root} is damaged: {reason}",
+        code="SYM-A009",
+        hint="Restore the directory from a backup; the objects in it are not touched.",
+        details={"id": ""},
+    )
+
+
+def damaged(id: bytes, found: str) -> ArtifactError:
+    """What is stored of an artifact is not what was stored.
+
+    Args:
+        id: Its id.
+        found: What is wrong with it.
+    """
+    return ArtifactError(
+        f"artifact {text_of(id)} is damaged: {found}",
+        code="SYM-A005",
+        hint="Run again what made it: storing the same bytes mends it. Or remove it, and check the disk.",
+        details={"id": text_of(id)},
+    )
+
+
+def missing(text: str) -> ArtifactError:
+    """There is no such artifact.
+
+    Args:
+        text: What was asked for.
+    """
+    return ArtifactError(
+        f"there is no artifact {text}",
+        code="SYM-A002",
+        hint="It was never stored here, or it was removed. `symphony artifacts list` shows what there is.",
+        details={"id": text},
+    )
+
+
+def ambiguous(text: str, candidates: list[bytes]) -> ArtifactError:
+    """Several artifacts begin with what was asked for.
+
+    Args:
+        text: What was asked for.
+        candidates: Some of them.
+    """
+    names = [text_of(id) for id in candidates]
+    return ArtifactError(
+        f"several artifacts begin with {text}: {', '.join(name[:19] for name in names)}, ...",
+        code="SYM-A003",
+        hint="Give more characters of the id.",
+        details={"id": text, "candidates": names},
+    )

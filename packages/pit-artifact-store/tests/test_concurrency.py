@@ -1,0 +1,48 @@
+"""Many threads of many processes use one store at once."""
+
+import random
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from pit_artifact_store import Store
+
+
+def test_three_processes_of_eight_threads_meet_at_the_same_artifacts(directory):
+    script = Path(__file__).with_name("hammer.py")
+    processes = [
+        subprocess.Popen(
+            [sys.executable, script, directory, str(seed), "12"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        for seed in range(3)
+    ]
+    said = [process.communicate(timeout=100)[0].decode() for process in processes]
+    assert [(process.returncode, text) for process, text in zip(processes, said, strict=True)] == [
+        (0, "")
+    ] * 3
+    with Store(directory) as store:
+        assert list(store.verify()) == []
+        names = {info.ref.name for info in store.find(limit=1000)}
+    assert len(names) >= 15
+    assert list((directory / "staging").iterdir()) == []
+
+
+def test_processes_that_make_a_store_at_once_make_one(directory):
+    code = "import sys; from pathlib import Path; from pit_artifact_store import Store; Store(Path(sys.argv[1])).close()"
+    processes = [subprocess.Popen([sys.executable, "-c", code, directory]) for _ in range(4)]
+    assert [process.wait(60) for process in processes] == [0] * 4
+    with Store(directory) as store:
+        assert store.get(store.put(b"x").id) == b"x"
+
+
+def test_threads_that_store_the_same_bytes_at_once_store_one_object(store, directory):
+    data = random.Random(3).randbytes(1_500_000)
+    with ThreadPoolExecutor(8) as pool:
+        ids = set(pool.map(lambda number: store.put(data, name=str(number), durability="os").id, range(40)))
+    assert len(ids) == 1
+    assert len([path for path in (directory / "objects").rglob("*") if path.is_file()]) == 1
+    assert len(store.history(ids.pop())) == 40
+    assert [path.suffix for path in (directory / "staging").iterdir()] == [".mark"]

@@ -1,0 +1,23 @@
+"""What Symphony's own isolation contributes through the hooks: the executor `local`."""
+
+from collections.abc import Iterator
+
+from symphony_sdk import Executor, Services, provides_executors
+from symphony_sdk.ports import ExecutorPort
+
+
+def create_executor(services: Services) -> ExecutorPort:
+    """Make the executor `local`.
+
+    Args:
+        services: What the host gives.
+    """
+    from symphony_isolation.executor import LocalExecutor
+
+    return LocalExecutor(services.extensions)
+
+
+@provides_executors
+def symphony_executors() -> Iterator[Executor]:
+    """Provide the executor `local`."""
+    yield Executor("local", create_executor)

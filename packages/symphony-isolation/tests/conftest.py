@@ -1,0 +1,151 @@
+import asyncio
+import os
+import select
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from symphony_isolation import IsolatedExtensions, WorkerLimits, WorkerSpec
+from symphony_sdk.messages import Progress
+from symphony_sdk.ports import ExtensionInfo, NodeCall
+from symphony_sdk.testing.fakes import FakeArtifactStore
+from symphony_sdk.values import decode, encode
+
+HERE = Path(__file__).parent
+
+
+class House:
+    """A directory of extensions, a store, a log, and the workers that come and go."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.store = FakeArtifactStore()
+        self.log: list[tuple[str, str, str]] = []
+
+    def write(self, id: str, source: str, **changes: Any) -> WorkerSpec:
+        """An extension of this source."""
+        module = id.replace(".", "_").replace("-", "_")
+        (self.root / f"{module}.py").write_text(source)
+        return self.spec(id, module, **changes)
+
+    def zoo(self, **changes: Any) -> WorkerSpec:
+        """The extension `acme.zoo`."""
+        return self.spec("acme.zoo", "acme_zoo", **changes)
+
+    def spec(self, id: str, module: str, **changes: Any) -> WorkerSpec:
+        values: dict[str, Any] = {
+            "id": id,
+            "version": "1.0",
+            "kind": "operator",
+            "module": module,
+            "data_dir": str(self.root / "data" / id),
+            "fingerprint": "1",
+            "limits": WorkerLimits(load_timeout=30.0),
+            "import_path": (str(self.root), str(HERE)),
+        }
+        return WorkerSpec(**(values | changes))
+
+    def notes(self, id: str = "acme.zoo") -> list[str]:
+        """What an extension noted in its own directory."""
+        path = self.root / "data" / id / "notes"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def texts(self, level: str = "") -> list[str]:
+        return [text for _, of, text in self.log if level in ("", of)]
+
+    @asynccontextmanager
+    async def opened(
+        self, *specs: WorkerSpec, unusable: tuple[ExtensionInfo, ...] = ()
+    ) -> AsyncIterator[IsolatedExtensions]:
+        extensions = IsolatedExtensions(
+            specs,
+            cache_dir=self.root / "cache",
+            artifacts=lambda: self.store,
+            on_log=lambda *line: self.log.append(line),
+            unusable=unusable,
+        )
+        try:
+            yield extensions
+        finally:
+            await extensions.stop()
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
+
+
+@pytest.fixture
+def call() -> Callable[..., Any]:
+    """Calls an operation with plain values, and gives the value of its port `result`."""
+
+    async def call(
+        extensions: IsolatedExtensions,
+        operation: str,
+        *,
+        timeout: float | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+        node: str = "node",
+        type: Any = Any,
+        **inputs: Any,
+    ) -> Any:
+        encoded = {name: encode(value) for name, value in inputs.items()}
+        request = NodeCall("run", node, operation, encoded, timeout=timeout)
+        result = await extensions.call(request, on_progress)
+        return decode(bytes(result.outputs["result"]), type) if result.outputs else None
+
+    return call
+
+
+@pytest.fixture
+def under_way(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Starts a call as a task, and returns when the operation has said how far it is."""
+
+    async def start(extensions: IsolatedExtensions, operation: str, **inputs: Any) -> asyncio.Task[Any]:
+        begun = asyncio.Event()
+        task = asyncio.create_task(
+            call(extensions, operation, on_progress=lambda progress: begun.set(), **inputs)
+        )
+        waiter = asyncio.create_task(begun.wait())
+        await asyncio.wait((task, waiter), return_when=asyncio.FIRST_COMPLETED)
+        waiter.cancel()
+        assert begun.is_set(), task
+        return task
+
+    return start
+
+
+@pytest.fixture
+def gone() -> Callable[[int], bool]:
+    """Whether a process ends within ten seconds, or has ended."""
+
+    def gone(pid: int) -> bool:
+        try:
+            descriptor = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return True
+        try:
+            return bool(select.select([descriptor], [], [], 10.0)[0])
+        finally:
+            os.close(descriptor)
+
+    return gone
+
+
+@pytest.fixture
+def hostile(house: House) -> Callable[[str], WorkerSpec]:
+    """An extension whose interpreter is a program that misbehaves in this way."""
+
+    def hostile(how: str) -> WorkerSpec:
+        program = house.root / f"python-{how}"
+        program.write_text(
+            f"#!{sys.executable}\nimport runpy\nMODE = {how!r}\n"
+            f"runpy.run_path({str(HERE / 'hostile_worker.py')!r}, {{'MODE': MODE}})\n"
+        )
+        program.chmod(0o755)
+        return house.spec("acme.hostile", "nothing", python=str(program))
+
+    return hostile

@@ -1,0 +1,53 @@
+"""What the host tells a new process arrives whole, or not at all."""
+
+import os
+import socket
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from symphony_isolation.confinement import confine
+from symphony_isolation.plan import Plan, receive_plan, send_plan
+
+plans = st.builds(
+    Plan,
+    st.text(max_size=30),
+    st.integers(0, 1 << 22),
+    st.binary(max_size=32),
+    st.integers(0, 1 << 40),
+    st.integers(0, 1 << 20),
+    st.floats(0, 1000),
+    st.lists(st.text(max_size=100), max_size=5).map(tuple),
+)
+
+
+@given(plans, st.binary(max_size=50))
+def test_a_plan_arrives_as_it_was_sent_and_nothing_after_it_is_read(plan, following):
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        send_plan(ours, plan)
+        ours.sendall(following)
+        ours.shutdown(socket.SHUT_WR)
+        assert receive_plan(theirs) == plan
+        assert theirs.recv(100) == following
+
+
+@pytest.mark.parametrize("sent", [b"", b"\x05", b"\x05\x00\x00\x00ab"])
+def test_a_host_that_leaves_early_is_noticed(sent):
+    ours, theirs = socket.socketpair()
+    with theirs:
+        with ours:
+            ours.sendall(sent)
+        with pytest.raises(EOFError):
+            receive_plan(theirs)
+
+
+def test_a_process_whose_host_is_gone_does_not_go_on():
+    child = os.fork()
+    if child == 0:
+        try:
+            confine(host=1 << 22, memory=0, open_files=64)
+        except ProcessLookupError:
+            os._exit(7)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
