@@ -38,7 +38,7 @@ def test_the_code_atlas_runs_from_a_folder_to_a_report(symphony, atlas, folder):
     assert (figures["files"], figures["functions"]) == (63, 60)
     assert {share["name"]: share["files"] for share in figures["languages"]}["python"] == 60
     ids = {artifact["ref"]["id"] for artifact in json.loads(symphony("artifacts", "list", "--json").stdout)}
-    assert summary["outputs"]["report"]["id"] in ids
+    assert summary["outputs"]["report"]["artifact"]["id"] in ids
 
 
 def test_a_run_whose_host_was_killed_is_resumed_without_doing_anything_twice(symphony, atlas, folder):
