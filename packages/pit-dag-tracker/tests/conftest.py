@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from pit_dag_tracker import Tracker
-
 from symphony_sdk.errors import Cancelled, ErrorPayload, SymphonyError
 from symphony_sdk.events import RunEvent
 from symphony_sdk.ports import NodeCall, NodeEvent, Resources, RunRequest
@@ -37,7 +36,8 @@ class TaskExecutor:
         self.cancels: list[tuple[str, str, bool]] = []
         self.running = 0
         self.peak = 0
-        self.peak_waiting = 0
+        self.held = 0
+        self.peak_held = 0
         self.deaf = False
         self.seconds = 0.001
         self._free = asyncio.Semaphore(slots)
@@ -54,7 +54,8 @@ class TaskExecutor:
             task = asyncio.get_running_loop().create_task(self._run(call, on_event))
             self._tasks[task] = call
             task.add_done_callback(self._tasks.pop)
-        self.peak_waiting = max(self.peak_waiting, len(self._tasks))
+        self.held += len(batch)
+        self.peak_held = max(self.peak_held, self.held)
 
     def cancel(self, run: str, node: str = "", *, force: bool = False) -> None:
         self.cancels.append((run, node, force))
@@ -80,7 +81,8 @@ class TaskExecutor:
                     inputs = {port: decode(value) for port, value in call.inputs.items()}
                     result = await self.operations[call.operation](call, **inputs)
                     outputs = {
-                        port: value if isinstance(value, RawValue) else encode(value) for port, value in result.items()
+                        port: value if isinstance(value, RawValue) else encode(value)
+                        for port, value in result.items()
                     }
                 finally:
                     self.running -= 1
@@ -90,8 +92,9 @@ class TaskExecutor:
             error, retryable = ErrorPayload("TEST-001", str(failure)), True
         except SymphonyError as failure:
             error = failure.payload()
-        except Exception as failure:
+        except Exception as failure:  # noqa: BLE001 - an operation may raise anything
             error = ErrorPayload("TEST-002", str(failure))
+        self.held -= 1
         if error is None:
             on_event(NodeEvent(call=call, kind="completed", outputs=outputs, seconds=self.seconds))
         else:
@@ -206,6 +209,6 @@ def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def new_desk() -> type[Desk]:
     return Desk

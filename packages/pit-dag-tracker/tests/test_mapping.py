@@ -3,8 +3,14 @@
 import asyncio
 
 import pytest
-
-from symphony_sdk.events import ItemCompleted, NodeCompleted, NodeFailed, NodeRetrying, NodeStarted, RunCompleted
+from symphony_sdk.events import (
+    ItemCompleted,
+    NodeCompleted,
+    NodeFailed,
+    NodeRetrying,
+    NodeStarted,
+    RunCompleted,
+)
 from symphony_sdk.values import encode
 
 
@@ -34,7 +40,9 @@ def test_a_map_calls_each_item_once_and_joins_the_results_in_order(desk, count):
             status = {node.node: node for node in (await tracker.status(run)).nodes}
         assert (status["each"].done, status["each"].total) == (count, count)
         assert [event.items for event in events if isinstance(event, NodeStarted)] == [count, 0]
-        assert sorted(event.item for event in events if isinstance(event, ItemCompleted)) == list(range(count))
+        assert sorted(event.item for event in events if isinstance(event, ItemCompleted)) == list(
+            range(count)
+        )
         assert [call.item for call in desk.executor.calls if call.node == "each"].count(0) == min(count, 1)
 
     desk.play(story())
@@ -51,7 +59,9 @@ def test_a_map_never_has_more_items_in_work_than_its_concurrency(new_desk, tmp_p
 
     async def story():
         async with desk.open() as tracker:
-            _, events = await desk.run(tracker, mapping(desk, uses="step", concurrency=3), items=list(range(50)))
+            _, events = await desk.run(
+                tracker, mapping(desk, uses="step", concurrency=3), items=list(range(50))
+            )
         assert isinstance(events[-1], RunCompleted)
         assert desk.executor.peak == 3
 
@@ -66,7 +76,9 @@ def test_items_with_several_outputs_become_objects(desk):
     async def story():
         async with desk.open() as tracker:
             run, _ = await desk.run(tracker, mapping(desk, uses="split"), items=[4, 7])
-            assert await desk.outputs(tracker, run) == {"results": [{"whole": 2, "rest": 0}, {"whole": 3, "rest": 1}]}
+            assert await desk.outputs(tracker, run) == {
+                "results": [{"whole": 2, "rest": 0}, {"whole": 3, "rest": 1}]
+            }
 
     desk.play(story())
 

@@ -1,9 +1,9 @@
 """Whole runs: order, values, failures, conditions and branches."""
 
 import asyncio
+from itertools import pairwise
 
 import pytest
-
 from symphony_sdk import ArtifactRef
 from symphony_sdk.errors import ArtifactError, RunError, WorkflowError
 from symphony_sdk.events import (
@@ -39,7 +39,9 @@ def test_values_flow_along_the_edges_to_the_outputs_of_the_run(desk):
             status = await tracker.status(run)
         assert status.state == "completed"
         assert [node.node for node in status.nodes] == ["one", "add", "last"]
-        assert {(node.state, node.attempt, node.done, node.total) for node in status.nodes} == {("completed", 1, 1, 1)}
+        assert {(node.state, node.attempt, node.done, node.total) for node in status.nodes} == {
+            ("completed", 1, 1, 1)
+        }
         assert status.durable == len(events)
         assert [event.sequence for event in events] == list(range(1, 9))
         assert isinstance(events[0], RunStarted) and events[0].nodes == 3
@@ -66,7 +68,7 @@ def test_branches_of_the_graph_run_in_parallel_and_never_more_than_two_batches_a
             _, events = await desk.run(tracker, flow)
         assert isinstance(events[-1], RunCompleted)
         assert desk.executor.peak == 2
-        assert desk.executor.peak_waiting <= 4
+        assert desk.executor.peak_held <= 4
 
     desk.play(story())
 
@@ -115,7 +117,12 @@ def test_independent_branches_go_on_after_a_failure_and_the_run_names_what_faile
 def test_a_conditional_edge_skips_what_it_leads_to_unless_it_holds(desk):
     flow = desk.flow(
         {"count": "echo", "many": "echo", "few": "echo", "after-few": "echo"},
-        ["$inputs.n -> count.x", "count -> many if result > 3", "count -> few if result <= 3", "few -> after-few"],
+        [
+            "$inputs.n -> count.x",
+            "count -> many if result > 3",
+            "count -> few if result <= 3",
+            "few -> after-few",
+        ],
         inputs={"n": {"default": 1}},
     )
 
@@ -141,7 +148,11 @@ def test_a_conditional_edge_skips_what_it_leads_to_unless_it_holds(desk):
 def test_a_branch_sends_its_value_one_way_and_skips_the_other(desk, n, taken, left):
     flow = desk.flow(
         {
-            "fork": {"control": "branch", "condition": "n > limit", "params": {"limit": 2, "value": "payload"}},
+            "fork": {
+                "control": "branch",
+                "condition": "n > limit",
+                "params": {"limit": 2, "value": "payload"},
+            },
             "yes": "echo",
             "no": "echo",
         },
@@ -164,20 +175,23 @@ def test_a_branch_sends_its_value_one_way_and_skips_the_other(desk, n, taken, le
     ("value", "code"), [("text", "SYM-W030"), ("x" * (2 << 20), "SYM-T002")], ids=["wrong type", "too large"]
 )
 def test_a_condition_that_cannot_be_evaluated_fails_its_node(desk, value, code):
+    @desk.operation("source")
+    async def source(call):
+        return {"result": value}
+
     flow = desk.flow(
         {
-            "source": "echo",
+            "source": "source",
             "edge": "echo",
             "after": "echo",
             "fork": {"control": "branch", "condition": "n > 3"},
         },
-        ["$inputs.v -> source.x", "source -> edge if result > 3", "edge -> after", "source.result -> fork.n"],
-        inputs={"v": {}},
+        ["source -> edge if result > 3", "edge -> after", "source.result -> fork.n"],
     )
 
     async def story():
         async with desk.open() as tracker:
-            run, events = await desk.run(tracker, flow, v=value)
+            run, events = await desk.run(tracker, flow)
             states = await desk.states(tracker, run)
         failed = {event.node: event.error.code for event in events if isinstance(event, NodeFailed)}
         assert failed == {"edge": code, "fork": code}
@@ -190,7 +204,7 @@ def test_skipping_runs_down_a_chain_of_any_length(desk):
     names = [f"n{number:04}" for number in range(3000)]
     flow = desk.flow(
         {name: "boom" if name == names[0] else "echo" for name in names},
-        [f"{one} -> {other}" for one, other in zip(names, names[1:], strict=False)],
+        [f"{one} -> {other}" for one, other in pairwise(names)],
     )
 
     async def story():
@@ -227,13 +241,18 @@ def test_a_store_that_is_full_does_not_lose_a_result_that_the_log_can_take(desk)
         raise ArtifactError("the disk is full")
 
     desk.artifacts.put = refuse
-    flow = desk.flow({"make": "echo"}, ["$inputs.v -> make.x"], inputs={"v": {}}, outputs={"v": "make.result"})
+
+    @desk.operation("make")
+    async def make(call, size):
+        return {"result": "x" * size}
+
+    flow = desk.flow({"a": "make"}, ["$inputs.n -> a.size"], inputs={"n": {}}, outputs={"v": "a.result"})
 
     async def story():
         async with desk.open() as tracker:
-            run, _ = await desk.run(tracker, flow, v="x" * 100_000)
+            run, _ = await desk.run(tracker, flow, n=100_000)
             assert await desk.outputs(tracker, run) == {"v": "x" * 100_000}
-            huge, events = await desk.run(tracker, flow, v="x" * (17 << 20))
+            huge, events = await desk.run(tracker, flow, n=17 << 20)
             assert (await tracker.status(huge)).state == "failed"
         assert [event.error.code for event in events if isinstance(event, NodeFailed)] == ["SYM-R013"]
 
@@ -243,7 +262,11 @@ def test_a_store_that_is_full_does_not_lose_a_result_that_the_log_can_take(desk)
 def test_the_artifacts_among_the_outputs_are_named_in_the_event(desk):
     @desk.operation("store")
     async def store(call):
-        return {"file": ArtifactRef(id="aa11", size=3), "more": {"deep": [ArtifactRef(id="bb22", size=4)]}, "n": 1}
+        return {
+            "file": ArtifactRef(id="aa11", size=3),
+            "more": {"deep": [ArtifactRef(id="bb22", size=4)]},
+            "n": 1,
+        }
 
     async def story():
         async with desk.open() as tracker:
@@ -270,7 +293,11 @@ def test_progress_reaches_a_follower_and_is_neither_numbered_nor_kept(desk):
 
                 def report():
                     for number in range(100):
-                        on_event(NodeEvent(call=batch[0], kind="progressed", fraction=number / 100, text=f"{number}"))
+                        on_event(
+                            NodeEvent(
+                                call=batch[0], kind="progressed", fraction=number / 100, text=f"{number}"
+                            )
+                        )
 
                 asyncio.get_running_loop().call_later(0.01, report)
 

@@ -3,7 +3,6 @@
 import asyncio
 
 import pytest
-
 from symphony_sdk.errors import RunError
 from symphony_sdk.events import (
     NodeCompleted,
@@ -195,7 +194,15 @@ def test_a_failed_map_resumes_at_the_items_that_are_not_done(desk):
         return {"result": x * 10}
 
     flow = desk.flow(
-        {"m": {"control": "map", "uses": "mended", "over": "x", "params": {"x": [0, 1, 2, 3]}, "concurrency": 1}},
+        {
+            "m": {
+                "control": "map",
+                "uses": "mended",
+                "over": "x",
+                "params": {"x": [0, 1, 2, 3]},
+                "concurrency": 1,
+            }
+        },
         outputs={"r": "m.results"},
     )
 
@@ -324,13 +331,16 @@ def test_what_does_not_stop_is_stopped_by_force_after_the_grace(desk, monkeypatc
 
 def test_an_executor_that_never_reports_cannot_hold_a_cancel_up(desk, monkeypatch):
     monkeypatch.setattr("pit_dag_tracker.dispatcher.GRACE", 0.01)
-    desk.executor.submit = lambda batch, on_event: None
+    taken = asyncio.Event()
+    desk.executor.submit = lambda batch, on_event: taken.set()
 
     async def story():
         async with desk.open() as tracker:
             run = await tracker.start(desk.request(desk.flow({"a": "echo"})))
-            await tracker.cancel(run)
+            await taken.wait()
+            await asyncio.gather(tracker.cancel(run), tracker.cancel(run))
             assert (await tracker.status(run)).state == "cancelled"
+        assert desk.executor.cancels == [(run, "", False), (run, "", True)]
 
     desk.play(story())
 
@@ -379,7 +389,11 @@ def test_a_closed_tracker_answers_with_an_error(desk):
     async def story():
         async with desk.open() as tracker:
             run, _ = await desk.run(tracker, desk.flow({"a": "echo"}))
-        for ask in (tracker.status(run), tracker.runs(), tracker.start(desk.request(desk.flow({"a": "echo"})))):
+        for ask in (
+            tracker.status(run),
+            tracker.runs(),
+            tracker.start(desk.request(desk.flow({"a": "echo"}))),
+        ):
             with pytest.raises(RunError, match="is closed"):
                 await ask
         await tracker.close()

@@ -17,7 +17,8 @@ from symphony_workflow.state import RunState
 from pit_dag_tracker.entries import Entry, Stored
 from pit_dag_tracker.feed import Feed
 from pit_dag_tracker.ledger import Ledger
-from pit_dag_tracker.log import EventLog, Outcome
+from pit_dag_tracker.log import EventLog
+from pit_dag_tracker.tables import Outcome
 
 NOTHING: Mapping[str, Stored] = {}
 

@@ -15,76 +15,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
-from symphony_sdk.errors import ErrorPayload, RunError, SymphonyError
-from symphony_sdk.events import RunCancelled, RunResumed
+from symphony_sdk.errors import RunError, SymphonyError
 
-from pit_dag_tracker.entries import Entry, decode_entries, encode_entries
+from pit_dag_tracker.entries import Entry, decode_entries
+from pit_dag_tracker.tables import Outcome, RunRow, add_chunk, end_run, find_run, newest_runs, open_log
 
 Result = TypeVar("Result")
 
-VERSION = 1
-"""The version of the tables."""
-
-_TABLES = """
-CREATE TABLE IF NOT EXISTS runs (
-    run TEXT PRIMARY KEY,
-    workflow TEXT NOT NULL,
-    request BLOB NOT NULL,
-    started REAL NOT NULL,
-    state TEXT NOT NULL,
-    ended REAL NOT NULL DEFAULT 0,
-    error BLOB,
-    owner TEXT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS runs_by_age ON runs (started);
-CREATE TABLE IF NOT EXISTS chunks (
-    run TEXT NOT NULL,
-    last INTEGER NOT NULL,
-    entries BLOB NOT NULL,
-    PRIMARY KEY (run, last)
-);
-"""
 _GROUP = 256
-_LOCK_WAIT = 30.0
-_RUN_COLUMNS = "run, workflow, request, started, state, ended, error, owner"
-
-
-class RunRow(msgspec.Struct, frozen=True):
-    """A run as the log's index knows it.
-
-    Args:
-        run: Id of the run.
-        workflow: Id of the workflow.
-        request: The encoded RunRequest.
-        started: Unix time of its start in seconds.
-        state: Its state when that was last written.
-        ended: Unix time in seconds when it reached that state, unless it is running.
-        error: The encoded ErrorPayload that says why it failed.
-        owner: Who works on it; empty for nobody.
-    """
-
-    run: str
-    workflow: str
-    request: bytes
-    started: float
-    state: str
-    ended: float = 0.0
-    error: bytes | None = None
-    owner: str = ""
-
-
-class Outcome(msgspec.Struct, frozen=True):
-    """How a run stands once nobody works on it any more.
-
-    Args:
-        state: Its state.
-        ended: Unix time in seconds.
-        error: Why it failed.
-    """
-
-    state: str
-    ended: float
-    error: ErrorPayload | None = None
 
 
 class _Append(msgspec.Struct, frozen=True):
@@ -117,7 +55,7 @@ class EventLog:
         self._reading = threading.Lock()
         self._closed = False
         try:
-            self._reader = self._connect()
+            self._reader = open_log(self._path)
         except sqlite3.Error as error:
             raise self._unusable(error) from error
         self._writer = threading.Thread(target=self._write, name="symphony-run-log", daemon=True)
@@ -136,7 +74,8 @@ class EventLog:
             run: Id of the run.
             entries: At least one; the list is not changed afterwards.
             done: Called in the log's thread: with None once the events are on the disk, with an error each time
-                that they cannot be written; they are then kept and written with the next attempt.
+                that they cannot be written; they are then kept and written with the next attempt. Of appends to
+                one run that are written together only that of the last is called.
             outcome: How the run stands after them, where nobody works on it any more.
         """
         self._jobs.put(_Append(run, entries, outcome, done))
@@ -228,11 +167,7 @@ class EventLog:
             RunError: The log is damaged or closed.
         """
         with self._query() as connection:
-            rows = connection.execute(
-                f"SELECT {_RUN_COLUMNS} FROM runs ORDER BY started DESC, rowid DESC LIMIT ?",  # noqa: S608 - a constant
-                (limit,),
-            ).fetchall()
-        return [RunRow(*row) for row in rows]
+            return newest_runs(connection, limit)
 
     def close(self) -> None:
         """Write what can be written, and close."""
@@ -243,30 +178,6 @@ class EventLog:
         self._writer.join()
         with self._reading:
             self._reader.close()
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self._path, isolation_level=None, check_same_thread=False, timeout=_LOCK_WAIT
-        )
-        try:
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version > VERSION:
-                raise RunError(
-                    f"the log has the version {version}; this Symphony knows versions up to {VERSION}",
-                    code="SYM-R009",
-                    hint="Upgrade Symphony, or give this one another data directory.",
-                    file=str(self._path),
-                )
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            if version < VERSION:
-                connection.executescript(
-                    f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;"
-                )
-        except BaseException:
-            connection.close()
-            raise
-        return connection
 
     @contextmanager
     def _query(self) -> Iterator[sqlite3.Connection]:
@@ -280,7 +191,7 @@ class EventLog:
 
     def _write(self) -> None:
         try:
-            connection = self._connect()
+            connection = open_log(self._path)
         except (sqlite3.Error, RunError) as error:  # it could be opened a moment ago
             self._refuse(error if isinstance(error, RunError) else self._unusable(error))
             return
@@ -309,19 +220,19 @@ class EventLog:
         try:
             connection.execute("BEGIN IMMEDIATE")
             for job in backlog:
-                _add_chunk(connection, job.run, job.entries)
+                add_chunk(connection, job.run, job.entries)
                 if job.outcome is not None:
-                    _end_run(connection, job.run, job.outcome)
+                    end_run(connection, job.run, job.outcome)
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back(connection)
             self._failure = self._unwritable(error)
-            for job in backlog:
+            for job in {job.run: job for job in backlog}.values():
                 job.done(self._failure)
             return self._failure
         self._backlog = []
         self._failure = None
-        for job in backlog:
+        for job in {job.run: job for job in backlog}.values():  # the last of each run
             job.done(None)
         return None
 
@@ -376,98 +287,3 @@ class EventLog:
 
     def _closed_error(self) -> RunError:
         return RunError("the log of the runs is closed", code="SYM-R008", file=str(self._path))
-
-
-def find_run(connection: sqlite3.Connection, run: str) -> RunRow:
-    """The index's row of a run.
-
-    Args:
-        connection: A connection to the log.
-        run: Id of the run.
-
-    Raises:
-        RunError: There is no such run.
-    """
-    row = connection.execute(f"SELECT {_RUN_COLUMNS} FROM runs WHERE run = ?", (run,)).fetchone()  # noqa: S608 - a constant
-    if row is None:
-        raise RunError(
-            f"there is no run {run!r}",
-            code="SYM-R002",
-            hint="`symphony runs` lists those that there are.",
-            details={"run": run},
-        )
-    return RunRow(*row)
-
-
-def add_run(connection: sqlite3.Connection, row: RunRow, entry: Entry) -> None:
-    """Add a new run with its first event.
-
-    Args:
-        connection: A connection to the log, in a transaction.
-        row: The run.
-        entry: Its RunStarted.
-    """
-    connection.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", msgspec.structs.astuple(row))
-    _add_chunk(connection, row.run, [entry])
-
-
-def take_run(connection: sqlite3.Connection, owner: str, event: RunResumed) -> None:
-    """Note who works on a run from now on, with the event that it goes on with.
-
-    Args:
-        connection: A connection to the log, in a transaction.
-        owner: Name of the owner.
-        event: The event.
-
-    Raises:
-        RunError: Something happened in the run since it was read.
-    """
-    if last_sequence(connection, event.run) != event.sequence - 1:
-        raise RunError(
-            f"run {event.run!r} went on in another process meanwhile",
-            code="SYM-R006",
-            hint="See how it stands now with `symphony runs`, and resume it again if need be.",
-        )
-    connection.execute(
-        "UPDATE runs SET state = 'running', ended = 0, error = NULL, owner = ? WHERE run = ?",
-        (owner, event.run),
-    )
-    _add_chunk(connection, event.run, [(event, {})])
-
-
-def cancel_run(connection: sqlite3.Connection, run: str, at: float) -> None:
-    """End a run on which nobody works.
-
-    Args:
-        connection: A connection to the log, in a transaction.
-        run: Id of the run.
-        at: Unix time in seconds.
-    """
-    event = RunCancelled(run=run, sequence=last_sequence(connection, run) + 1, at=at)
-    _add_chunk(connection, run, [(event, {})])
-    _end_run(connection, run, Outcome("cancelled", at))
-
-
-def last_sequence(connection: sqlite3.Connection, run: str) -> int:
-    """Number of the last event of a run that is in the log; 0 where there is none.
-
-    Args:
-        connection: A connection to the log.
-        run: Id of the run.
-    """
-    (last,) = connection.execute("SELECT max(last) FROM chunks WHERE run = ?", (run,)).fetchone()
-    return last or 0
-
-
-def _add_chunk(connection: sqlite3.Connection, run: str, entries: Sequence[Entry]) -> None:
-    connection.execute(
-        "INSERT INTO chunks VALUES (?, ?, ?)", (run, entries[-1][0].sequence, encode_entries(entries))
-    )
-
-
-def _end_run(connection: sqlite3.Connection, run: str, outcome: Outcome) -> None:
-    error = msgspec.msgpack.encode(outcome.error) if outcome.error else None
-    connection.execute(
-        "UPDATE runs SET state = ?, ended = ?, error = ?, owner = '' WHERE run = ?",
-        (outcome.state, outcome.ended, error, run),
-    )

@@ -23,11 +23,12 @@ from symphony_workflow.state import NodeState
 from pit_dag_tracker.feed import Feed
 from pit_dag_tracker.journal import NOTHING
 from pit_dag_tracker.ledger import Ledger
-from pit_dag_tracker.log import EventLog, RunRow, add_run, cancel_run, find_run, take_run
+from pit_dag_tracker.log import EventLog
 from pit_dag_tracker.owner import Owner
 from pit_dag_tracker.recovery import Remains, replay, revive
 from pit_dag_tracker.scheduler import Scheduler
 from pit_dag_tracker.spill import Spill
+from pit_dag_tracker.tables import RunRow, add_run, cancel_run, find_run, take_run
 from pit_dag_tracker.wiring import Wiring, workflow_inputs
 
 LOG_NAME = "runs.sqlite"
@@ -63,9 +64,7 @@ class Tracker:
             WorkflowError: The workflow has no order, or an input is missing.
             RunError: The executor is unknown or cannot place a node, or the log cannot be written.
         """
-        workflow = from_document(request.workflow)
-        ledger = Ledger(compile_plan(workflow))
-        wiring = Wiring(ledger.plan, workflow_inputs(workflow, request.inputs))
+        workflow, ledger, wiring = await asyncio.to_thread(_compile, request)
         executor = await self._executor(request.executor)
         now = time.time()
         run = f"{datetime.fromtimestamp(now, UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
@@ -136,7 +135,7 @@ class Tracker:
             return
         await asyncio.wrap_future(self._log.work(lambda connection: self._cancel_idle(connection, run)))
 
-    async def events(self, run: str, after: int = 0) -> AsyncIterator[RunEvent]:
+    def events(self, run: str, after: int = 0) -> AsyncIterator[RunEvent]:
         """The events of a run, those that happened first, then each as it happens, until the run ends.
 
         Args:
@@ -146,22 +145,8 @@ class Tracker:
         Raises:
             RunError: There is no such run, or its log is damaged.
         """
-        cursor = after
-        while True:
-            live = self._live.get(run)
-            if live is not None:
-                async for event in live.feed.follow(cursor):
-                    yield event
-                return
-            row = await asyncio.to_thread(self._log.run, run)
-            entries = await asyncio.to_thread(self._log.read, run, cursor)
-            for event, _ in entries:
-                yield event
-                cursor = event.sequence
-            if not entries and run not in self._live:
-                if row.state != "running" or not self._owner.alive(row.owner):
-                    return
-                await asyncio.sleep(POLL)
+        live = self._live.get(run)
+        return self._recorded_events(run, after) if live is None else live.feed.follow(after)
 
     async def status(self, run: str) -> RunStatus:
         """Where a run is.
@@ -232,9 +217,7 @@ class Tracker:
                 return
             raise _wrong_state(run, "is completed", "Start the workflow again for another run.")
         request = _request(row)
-        workflow = from_document(request.workflow)
-        ledger = Ledger(compile_plan(workflow))
-        wiring = Wiring(ledger.plan, workflow_inputs(workflow, request.inputs))
+        _, ledger, wiring = await asyncio.to_thread(_compile, request)
         remains = await asyncio.to_thread(lambda: replay(self._log.entries(run), ledger))
         executor = await self._executor(request.executor)
         completed = sum(state is NodeState.COMPLETED for state in ledger.state)
@@ -336,7 +319,26 @@ class Tracker:
                 details={"run": row.run, "process": row.owner.partition("-")[0]},
             )
 
-    # -- from the log, in a thread --------------------------------------------------------------------
+    # -- from the log ---------------------------------------------------------------------------------
+
+    async def _recorded_events(self, run: str, after: int) -> AsyncIterator[RunEvent]:
+        """The events of a run that is over or in another process, and what follows where it is resumed here."""
+        cursor = after
+        while True:
+            live = self._live.get(run)
+            if live is not None:
+                async for event in live.feed.follow(cursor):
+                    yield event
+                return
+            row = await asyncio.to_thread(self._log.run, run)
+            entries = await asyncio.to_thread(self._log.read, run, cursor)
+            for event, _ in entries:
+                yield event
+                cursor = event.sequence
+            if not entries and run not in self._live:
+                if row.state != "running" or not self._owner.alive(row.owner):
+                    return
+                await asyncio.sleep(POLL)
 
     def _replay(self, run: str) -> tuple[RunRow, Ledger, tuple[Workflow, Remains]]:
         row = self._log.run(run)
@@ -379,6 +381,13 @@ class Tracker:
 _ENDS = ("completed", "failed", "cancelled")
 
 
+def _compile(request: RunRequest) -> tuple[Workflow, Ledger, Wiring]:
+    """What a run needs of its workflow; takes a while where that is large, so it belongs in a thread."""
+    workflow = from_document(request.workflow)
+    ledger = Ledger(compile_plan(workflow))
+    return workflow, ledger, Wiring(ledger.plan, workflow_inputs(workflow, request.inputs))
+
+
 def _request(row: RunRow) -> RunRequest:
     try:
         return msgspec.msgpack.decode(row.request, type=RunRequest)
@@ -395,6 +404,6 @@ def _wrong_state(run: str, what: str, hint: str = "") -> RunError:
     return RunError(
         f"run {run!r} {what}",
         code="SYM-R005",
-        hint=hint or f"`symphony runs show {run}` shows how it stands.",
+        hint=hint,
         details={"run": run},
     )

@@ -350,7 +350,7 @@ CATALOGUE: dict[str, ErrorCode] = {
     ),
     "SYM-R002": ErrorCode(
         "Unknown run",
-        "There is no run of this id in the data directory. `symphony runs` lists those that there are.",
+        "There is no run of this id in the data directory. `symphony run` prints the id of each run that it starts.",
     ),
     "SYM-R003": ErrorCode(
         "Cancelled",
