@@ -135,8 +135,14 @@ def test_what_is_no_python_keeps_its_lines_and_says_why(measured, content):
     assert result.note == "" or result.note.startswith("no Python that can be parsed")
 
 
-def test_a_syntax_error_is_noted(measured):
-    assert "no Python that can be parsed" in measured("def broken(:\n").note
+@pytest.mark.parametrize(
+    "content", ["def broken(:\n", "x = " + "-" * 100_000 + "1\n"], ids=["syntax", "depth"]
+)
+def test_the_note_says_what_cannot_be_parsed(measured, content):
+    note = measured(content).note
+
+    assert note.startswith("no Python that can be parsed: ")
+    assert len(note) > len("no Python that can be parsed: ")
 
 
 def test_bytes_that_are_no_utf_8_do_not_stop_the_count(measured):
