@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from symphony_code_metrics.measures import COMMENT, count_functions, count_lines, python_functions
+from symphony_code_metrics.measures import COMMENT, count_functions, count_lines, read_python
 from symphony_code_metrics.plugin import ClassifiedFile, ignore_warnings_of_measured_code, measure
 from symphony_sdk.errors import PermissionDenied
 from symphony_sdk.testing import ExtensionContract, recording_context
@@ -63,7 +63,7 @@ def measured(tmp_path, symphony_context):
     ],
 )
 def test_a_branch_adds_one_to_the_complexity(body, complexity):
-    [function, *_] = python_functions(f"def f(a, b, c):\n    {body}\n")
+    [function, *_] = read_python(f"def f(a, b, c):\n    {body}\n").functions
 
     assert function.complexity == complexity
 
@@ -79,7 +79,7 @@ def test_functions_have_the_names_of_what_is_around_them_and_their_place():
             def conditional(): pass
         """)
 
-    found = [(function.name, function.line, function.lines) for function in python_functions(text)]
+    found = [(function.name, function.line, function.lines) for function in read_python(text).functions]
 
     assert found == [("A.method", 2, 3), ("A.method.inner", 3, 2), ("conditional", 7, 1)]
 
@@ -88,6 +88,25 @@ def test_lines_are_code_comment_or_blank(measured):
     result = measured("# comment\n\nx = 1  # code\n   \n    # another\ny = 2\n")
 
     assert (result.lines, result.code, result.comment, result.blank) == (6, 2, 2, 2)
+
+
+def test_docstrings_count_as_comments(measured):
+    result = measured(
+        """\
+        '''About the module.'''
+        class A:
+            '''About
+            the class.
+
+            More.
+            '''
+            text = 'no docstring'
+            async def f(self):
+                'About the function.'
+        """
+    )
+
+    assert (result.lines, result.code, result.comment, result.blank) == (10, 3, 6, 1)
 
 
 def test_the_five_most_complex_functions_come_first(measured):

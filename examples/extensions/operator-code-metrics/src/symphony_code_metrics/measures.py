@@ -2,8 +2,8 @@
 
 import ast
 import re
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Collection
+from typing import Any, NamedTuple
 
 COMMENT = {
     "#": {"python", "shell", "ruby", "perl", "yaml", "toml", "makefile", "dockerfile", "r", "ini", "cmake"},
@@ -34,7 +34,7 @@ class Lines(NamedTuple):
     Args:
         total: All of them.
         code: Those that are neither blank nor only a comment.
-        comment: Those that are only a comment.
+        comment: Those that are only a comment or a docstring.
         blank: Those that are blank.
     """
 
@@ -60,12 +60,25 @@ class Function(NamedTuple):
     complexity: int
 
 
-def count_lines(text: str, label: str) -> Lines:
-    """Count the lines of a text.
+class PythonText(NamedTuple):
+    """What parsing a Python text tells.
+
+    Args:
+        functions: Its functions, in the order in which they begin.
+        docstrings: The numbers of the lines that docstrings are on, counted from 1.
+    """
+
+    functions: list[Function]
+    docstrings: set[int]
+
+
+def count_lines(text: str, label: str, docstrings: Collection[int] = ()) -> Lines:
+    """Count the lines of a text; docstrings count as comments.
 
     Args:
         text: The text.
         label: What it is, such as `python`.
+        docstrings: The numbers of the lines that docstrings are on, counted from 1.
     """
     sign = next((sign for sign, labels in COMMENT.items() if label in labels), None)
     total = blank = comment = 0
@@ -74,7 +87,7 @@ def count_lines(text: str, label: str) -> Lines:
         stripped = line.strip()
         if not stripped:
             blank += 1
-        elif sign is not None and stripped.startswith(sign):
+        elif total in docstrings or (sign is not None and stripped.startswith(sign)):
             comment += 1
     return Lines(total, total - blank - comment, comment, blank)
 
@@ -85,8 +98,14 @@ def count_functions(text: str, label: str) -> int:
     return len(re.findall(expression, text, re.MULTILINE)) if expression else 0
 
 
-def python_functions(text: str) -> list[Function]:
-    """The functions of a Python text, in the order in which they begin.
+def read_python(text: str) -> PythonText:
+    """Parse a Python text and measure its functions, in one walk over its tree.
+
+    The complexity of a function is one, and one more for each `if`, loop, `except`, `case`, conditional
+    expression, `assert`, comprehension and each of its conditions, and each further operand of `and` and `or`;
+    what is inside of a function or a class of its own is not counted.
+
+    Source: McCabe, "A Complexity Measure", IEEE Transactions on Software Engineering, 1976.
 
     Args:
         text: The text.
@@ -94,52 +113,64 @@ def python_functions(text: str) -> list[Function]:
     Raises:
         SyntaxError: It is no Python, or not of this version.
     """
-    return list(_functions(ast.parse(text), ""))
+    measured = PythonText([], set())
+    tree = ast.parse(text)
+    _note_docstring(tree, measured.docstrings)
+    _branches(tree, "", measured)
+    return measured
 
 
-def _functions(node: ast.AST, prefix: str) -> Iterator[Function]:
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
-            name = f"{prefix}{child.name}"
-            yield Function(
-                name, child.lineno, (child.end_lineno or child.lineno) - child.lineno + 1, complexity(child)
-            )
-            yield from _functions(child, f"{name}.")
-        elif isinstance(child, ast.ClassDef):
-            yield from _functions(child, f"{prefix}{child.name}.")
-        else:
-            yield from _functions(child, prefix)
+_ONE_BRANCH = frozenset(
+    {ast.If, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.IfExp, ast.Assert, ast.match_case}
+)
 
 
-def complexity(function: ast.AST) -> int:
-    """Cyclomatic complexity of a function, without the functions inside of it.
+def _branches(node: ast.AST, prefix: str, measured: PythonText) -> int:
+    """The branches below a node, outside of the functions and classes that are measured on the way."""
+    branches = 0
+    for name in node._fields:
+        value: Any = getattr(node, name, None)
+        child: Any
+        for child in value if isinstance(value, list) else (value,):
+            kind = type(child)  # compared by identity: half of the time would go into isinstance
+            if kind is ast.FunctionDef or kind is ast.AsyncFunctionDef:
+                _measure_function(child, prefix, measured)
+            elif kind is ast.ClassDef:
+                _note_docstring(child, measured.docstrings)
+                _branches(child, f"{prefix}{child.name}.", measured)
+            elif kind is ast.Lambda or not isinstance(child, ast.AST):
+                continue
+            else:
+                if kind in _ONE_BRANCH:
+                    branches += 1
+                elif kind is ast.BoolOp:
+                    branches += len(child.values) - 1
+                elif kind is ast.comprehension:
+                    branches += 1 + len(child.ifs)
+                branches += _branches(child, prefix, measured)
+    return branches
 
-    One, and one more for each `if`, loop, `except`, `case`, conditional expression, comprehension and its
-    conditions, `assert`, and each further operand of `and` and `or`.
 
-    Source: McCabe, "A Complexity Measure", IEEE Transactions on Software Engineering, 1976.
-    """
-    total = 1
-    stack = list(ast.iter_child_nodes(function))
-    while stack:
-        node = stack.pop()
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
-            continue
-        if isinstance(
-            node,
-            ast.If
-            | ast.For
-            | ast.AsyncFor
-            | ast.While
-            | ast.ExceptHandler
-            | ast.IfExp
-            | ast.Assert
-            | ast.match_case,
-        ):
-            total += 1
-        elif isinstance(node, ast.BoolOp):
-            total += len(node.values) - 1
-        elif isinstance(node, ast.comprehension):
-            total += 1 + len(node.ifs)
-        stack.extend(ast.iter_child_nodes(node))
-    return total
+def _measure_function(
+    node: ast.FunctionDef | ast.AsyncFunctionDef, prefix: str, measured: PythonText
+) -> None:
+    function = Function(
+        f"{prefix}{node.name}", node.lineno, (node.end_lineno or node.lineno) - node.lineno + 1, 1
+    )
+    _note_docstring(node, measured.docstrings)
+    index = len(measured.functions)
+    measured.functions.append(function)
+    branches = _branches(node, f"{function.name}.", measured)
+    measured.functions[index] = function._replace(complexity=1 + branches)
+
+
+def _note_docstring(
+    node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef, lines: set[int]
+) -> None:
+    first = node.body[0] if node.body else None
+    if (
+        isinstance(first, ast.Expr)
+        and isinstance(first.value, ast.Constant)
+        and isinstance(first.value.value, str)
+    ):
+        lines.update(range(first.lineno, (first.end_lineno or first.lineno) + 1))

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from symphony_sdk import Context, Operator, on_load, operator, provides_operators
 
-from symphony_code_metrics.measures import count_functions, count_lines, python_functions
+from symphony_code_metrics.measures import count_functions, count_lines, read_python
 
 
 class ClassifiedFile(msgspec.Struct, frozen=True):
@@ -94,19 +94,20 @@ def measure(
         text = Path(ctx.files.check(file.path, "read")).read_text("utf-8-sig", errors="replace")
     except OSError as error:
         return FileMetrics(*about, note=f"cannot be read: {error.strerror}")
-    lines = count_lines(text, file.label)
     if file.label != "python":
+        lines = count_lines(text, file.label)
         return FileMetrics(*about, *lines, functions=count_functions(text, file.label))
     try:
-        functions = python_functions(text)
+        functions, docstrings = read_python(text)
     # MemoryError is what the parser of Python says of a text that is nested too deeply.
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         reason = str(error) or "nested too deeply"
+        lines = count_lines(text, file.label)
         return FileMetrics(*about, *lines, note=f"no Python that can be parsed: {reason}")
     functions.sort(key=lambda function: (-function.complexity, function.line))
     return FileMetrics(
         *about,
-        *lines,
+        *count_lines(text, file.label, docstrings),
         functions=len(functions),
         complexity=sum(function.complexity for function in functions),
         complex=tuple(FunctionMetrics(*function) for function in functions[:5]),

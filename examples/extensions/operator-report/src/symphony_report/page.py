@@ -134,7 +134,7 @@ def ring(shares: Sequence[Share], weight: Callable[[Share], int], *, most: int =
         parts.append(
             f'<rect fill="{color}" x="230" y="{y - 10}" width="12" height="12" rx="3"/>'
             f'<text x="250" y="{y}">{escape(_short(name))}</text>'
-            f'<text class="soft" x="370" y="{y}">{value:,} ({100 * value / total:.0f} %)</text>'
+            f'<text class="soft" x="350" y="{y}">{value:,} ({100 * value / total:.0f} %)</text>'
         )
     return _svg(460, max(200, 24 * len(rows) + 10), "".join(parts))
 

@@ -1,0 +1,117 @@
+"""The code atlas on a folder of 2,000 files: files a second, and what Symphony itself costs.
+
+The floor is one process without Symphony that does the same work in a plain loop: it walks the folder,
+classifies each file with the model, measures it and draws the page. Both are whole processes, measured by the
+operating system; the share is the processor time that is neither the model's nor the files'.
+
+    python benchmarks/code_atlas.py [--files 2000] [--rounds 3]
+"""
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from pathlib import Path
+
+FLOW = Path(__file__).parents[1] / "examples" / "workflows" / "code-atlas.json"
+FLOOR = """
+import sys
+from pathlib import Path
+from magika import Magika
+from symphony_code_metrics.plugin import ClassifiedFile, measure
+from symphony_files.walk import walk
+from symphony_report.figures import FileMetrics, summarize
+from symphony_report.page import render_page
+from symphony_sdk.testing import recording_context
+import msgspec
+
+context = recording_context()
+model = Magika()
+measured = []
+for path, relative, size in walk(Path(sys.argv[1])):
+    kind = model.identify_path(path).prediction.output
+    file = ClassifiedFile(str(path), relative, size, str(kind.label), kind.group, kind.is_text)
+    measured.append(msgspec.convert(msgspec.to_builtins(measure(context, file)), FileMetrics))
+Path(sys.argv[2]).write_text(render_page("Code atlas", summarize(measured)))
+"""
+
+
+def folder_of(count, place):
+    """A folder with copies of the standard library's own files."""
+    sources = sorted(Path(sysconfig.get_path("stdlib")).glob("**/*.py"))
+    sources = [source for source in sources if "site-packages" not in source.parts]
+    for number in range(count):
+        target = place / f"part_{number % 20}" / f"{number}_{sources[number % len(sources)].name}"
+        target.parent.mkdir(exist_ok=True)
+        shutil.copyfile(sources[number % len(sources)], target)
+
+
+def measured(command, environment):
+    """Wall and processor seconds of a command and all that it started, and what it printed."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    began = time.perf_counter()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    wall = time.perf_counter() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return wall, cpu, done.stdout
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--files", type=int, default=2000)
+    options.add_argument("--rounds", type=int, default=3)
+    chosen = options.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        base = Path(place)
+        folder = base / "code"
+        folder.mkdir()
+        folder_of(chosen.files, folder)
+        environment = {
+            **os.environ,
+            "SYMPHONY_DATA_DIR": str(base / "data"),
+            "SYMPHONY_CACHE_DIR": str(base / "cache"),
+            "SYMPHONY_CONFIG_DIR": str(base / "config"),
+        }
+        ours = [
+            sys.executable,
+            "-m",
+            "symphony_host",
+            "run",
+            str(FLOW),
+            "--input",
+            f"path={folder}",
+            "--json",
+        ]
+        floor = [sys.executable, "-c", FLOOR, str(folder), str(base / "page.html")]
+        rows = {"ours": [], "floor": []}
+        for _ in range(chosen.rounds):
+            wall, cpu, printed = measured(ours, environment)
+            summary = json.loads(printed.splitlines()[-1])
+            assert summary["state"] == "completed", summary
+            assert all(node["done"] == node["total"] for node in summary["nodes"])
+            rows["ours"].append((wall, cpu))
+            rows["floor"].append(measured(floor, environment)[:2])
+    (wall, cpu), (floor_wall, floor_cpu) = (
+        tuple(statistics.median(row[column] for row in rows[name]) for column in (0, 1)) for name in rows
+    )
+    print(f"code atlas, {chosen.files:,} files, medians of {chosen.rounds} rounds, whole processes")
+    print(f"  ours    {wall:7.2f} s   {cpu:7.2f} s of processor   {chosen.files / wall:6.0f} files/s")
+    print(
+        f"  floor   {floor_wall:7.2f} s   {floor_cpu:7.2f} s of processor   {chosen.files / floor_wall:6.0f} files/s"
+    )
+    print(f"  ratio   {wall / floor_wall:7.2f}     {cpu / floor_cpu:7.2f}")
+    print(
+        f"  share that is not model or file work: {max(0.0, 1 - floor_cpu / cpu):.1%} of the processor time"
+    )
+
+
+if __name__ == "__main__":
+    main()
