@@ -50,6 +50,17 @@ def test_a_broken_extension_can_be_disabled_and_enabled(site):
     assert acme(load_catalogue(settings)) == {"acme-bad:bad": ("failed", "SYM-M003")}
 
 
+def test_an_extension_that_may_not_run_in_the_host_fails_until_it_is_trusted(site):
+    site.add("deep", more='runs = "host"\n')
+    site.add("user", more=NEEDS.format("acme.deep"))
+    assert acme(load_catalogue(load_settings())) == {
+        "acme.deep": ("failed", "SYM-E027"),
+        "acme.user": ("failed", "SYM-E026"),
+    }
+    trusting = load_settings(overrides=["trusted=acme.deep"])
+    assert acme(load_catalogue(trusting)) == {"acme.deep": ("resolved", ""), "acme.user": ("resolved", "")}
+
+
 def test_an_unknown_extension_is_told_with_the_nearest_id(site):
     site.add("text")
     with pytest.raises(ExtensionError) as raised:

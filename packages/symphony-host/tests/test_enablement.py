@@ -70,3 +70,21 @@ def test_commands_at_the_same_time_lose_nothing(tmp_path):
     assert [process.wait(60) for process in started] == [0, 0, 0]
     expected = {f"p{p}.e{n}": "why" for p in range(3) for n in range(20)}
     assert Enablement(tmp_path / "disabled").disabled() == expected
+
+
+def test_a_killed_command_leaves_a_whole_reason_or_none(tmp_path):
+    code = (
+        "import itertools, pathlib, sys; from symphony_host.enablement import Enablement\n"
+        "e = Enablement(pathlib.Path(sys.argv[1]))\n"
+        "for n in itertools.count():\n"
+        "    e.disable('acme.text', 'ab'[n % 2] * 100_000)\n"
+        "    print(n, flush=True)"
+    )
+    for _ in range(5):
+        process = subprocess.Popen([sys.executable, "-c", code, tmp_path / "off"], stdout=subprocess.PIPE)
+        for _ in range(3):
+            assert process.stdout.readline()
+        process.kill()
+        process.communicate()
+        (reason,) = Enablement(tmp_path / "off").disabled().values()
+        assert reason in ("a" * 100_000, "b" * 100_000)

@@ -3,7 +3,8 @@ import sys
 from contextlib import redirect_stdout
 
 import pytest
-from symphony_host.plugins import FAMILY, PluginManager, Provided
+from symphony_host.plugins import PluginManager, Provided
+from symphony_host.trust import FAMILY, refusal_in_host
 from symphony_sdk.contributions import Executor, PitComponent, WorkflowTemplate
 from symphony_sdk.errors import ExtensionError, SymphonyError
 from symphony_sdk.events import RunCancelled
@@ -193,7 +194,7 @@ def test_an_extension_that_is_not_trusted_is_never_imported(load):
 def test_the_family_is_trusted(site):
     site.add("text", metadata="Metadata-Version: 2.4\nName: pit-dag-tracker\nVersion: 1\n")
     assert "pit-dag-tracker" in FAMILY
-    assert PluginManager().may_run_in_host(site.discover()["acme.text"])
+    assert refusal_in_host(site.discover()["acme.text"], ()) is None
 
 
 def test_what_an_import_prints_goes_to_the_log(load, caplog):

@@ -11,6 +11,7 @@ from symphony_host.enablement import Enablement
 from symphony_host.index import load_records
 from symphony_host.records import ExtensionRecord
 from symphony_host.resolver import resolve
+from symphony_host.trust import refusal_in_host
 
 if TYPE_CHECKING:
     from symphony_sdk.errors import SymphonyError
@@ -111,7 +112,8 @@ def load_catalogue(settings: Settings, *, refresh: bool = False) -> Catalogue:
         settings: The settings of this start.
         refresh: Whether to look anew even where the index holds good.
     """
-    records = load_records(refresh=refresh, cache_dir=str(settings.cache_dir))
+    installed = load_records(refresh=refresh, cache_dir=str(settings.cache_dir))
+    records = [_if_trusted(record, settings) for record in installed]
     switched_off = {
         extension: f"switched off{f': {reason}' if reason else ''}"
         for extension, reason in enablement_of(settings).disabled().items()
@@ -132,3 +134,15 @@ def load_catalogue(settings: Settings, *, refresh: bool = False) -> Catalogue:
         return CatalogueEntry(record, "resolved")
 
     return Catalogue(tuple(map(entry, records)), resolution.order, resolution.needs)
+
+
+def _if_trusted(record: ExtensionRecord, settings: Settings) -> ExtensionRecord:
+    """`record`, broken where it asks to run in the host and may not."""
+    if record.runs != "host" or record.fault is not None:
+        return record
+    refusal = refusal_in_host(record, settings.trusted)
+    if refusal is None:
+        return record
+    import msgspec
+
+    return record.with_changes(fault=msgspec.to_builtins(refusal.payload()))

@@ -18,36 +18,13 @@ from symphony_sdk.messages import message_type
 
 from symphony_host.lifecycle import Step
 from symphony_host.records import ExtensionRecord
+from symphony_host.trust import refusal_in_host
 
 if TYPE_CHECKING:
     from symphony_sdk.events import RunEvent
     from symphony_sdk.extension import Context
 
 _log = logging.getLogger(__name__)
-
-FAMILY = frozenset(
-    {
-        "pit-arbitration-engine",
-        "pit-artifact-store",
-        "pit-dag-tracker",
-        "pit-pool-manager",
-        "pit-stale-manager",
-        "symphony-conductor",
-        "symphony-data",
-        "symphony-editor-neovim",
-        "symphony-editor-xi",
-        "symphony-engine-dask",
-        "symphony-engine-ray",
-        "symphony-isolation",
-        "symphony-mcp",
-        "symphony-ofb",
-        "symphony-registry",
-        "symphony-transport-nats",
-        "symphony-transports",
-        "symphony-ui",
-    }
-)
-"""Distributions of Symphony itself, whose extensions may run in the host without being asked about."""
 
 P = TypeVar("P")
 
@@ -91,14 +68,6 @@ class PluginManager:
         """Ids of the loaded extensions in the order in which they were loaded."""
         return tuple(self._loaded)
 
-    def may_run_in_host(self, record: ExtensionRecord) -> bool:
-        """Whether an extension is of Symphony's own family or trusted by name.
-
-        Args:
-            record: The extension.
-        """
-        return record.distribution in FAMILY or record.id in self._trusted
-
     def load(self, record: ExtensionRecord) -> None:
         """Import an extension and check its hooks; does nothing where it is loaded.
 
@@ -115,15 +84,8 @@ class PluginManager:
             return
         printed = io.StringIO()
         try:
-            if not self.may_run_in_host(record):
-                raise ExtensionError(
-                    f"the extension {record.id} of {record.distribution} wants to run in the host, where "
-                    "nothing contains it",
-                    code="SYM-E027",
-                    hint=f'Ask its author for `runs = "worker"`, or trust it: `trusted = ["{record.id}"]` in the '
-                    "configuration.",
-                    file=record.manifest_file,
-                )
+            if (refusal := refusal_in_host(record, self._trusted)) is not None:
+                raise refusal
             with contextlib.redirect_stdout(printed):
                 plugin = import_extension(record.id, record.manifest.module)
                 self._loaded[record.id] = plugin_manager(record.id, plugin)

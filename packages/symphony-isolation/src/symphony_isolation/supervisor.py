@@ -92,8 +92,14 @@ class Supervisor:
         """
         if self._worker is None and self._starting is None:
             worker = await self._start(activate=False)
-            await worker.stop()
-            self._state = "resolved"
+            stopping = asyncio.ensure_future(worker.stop())
+            try:
+                await asyncio.shield(stopping)
+            except asyncio.CancelledError:
+                await stopping  # a process is not left behind, whoever is in a hurry
+                raise
+            if self._worker is None and self._starting is None:
+                self._state = "resolved"
         else:
             await self._active()
 
@@ -229,13 +235,15 @@ class Supervisor:
 
     async def _back_off(self) -> None:
         recent = [moment for moment in self._crashes if time.monotonic() - moment < RESTART_WINDOW]
-        if recent:
+        if self._state == "failed":
             self._restarts += 1
         if len(recent) > 1:
             due = recent[-1] + BACKOFF * 2 ** (len(recent) - 2)
             await asyncio.sleep(max(0.0, due - time.monotonic()))
 
     def _worker_ended(self, ended: asyncio.Task[Fate]) -> None:
+        if ended.cancelled():  # the event loop ends, and nobody has stopped the extensions first
+            return
         if self._worker is not None and self._worker.ended is ended:
             self._worker = None
             self._crashed(f"the worker of {self.spec.id!r} {ended.result().text}")

@@ -348,9 +348,60 @@ CATALOGUE: dict[str, ErrorCode] = {
         "Run failed",
         "One or more nodes of a run failed. What had succeeded is kept: `symphony resume RUN` runs the rest.",
     ),
+    "SYM-R002": ErrorCode(
+        "Unknown run",
+        "There is no run of this id in the data directory. `symphony run` prints the id of each run that it starts.",
+    ),
     "SYM-R003": ErrorCode(
         "Cancelled",
         "The run or the call was cancelled before it ended. `symphony resume RUN` goes on from there.",
+    ),
+    "SYM-R004": ErrorCode(
+        "Executor cannot run the workflow",
+        "No executor of that name is installed, or it has no place that could ever run a node.",
+    ),
+    "SYM-R005": ErrorCode(
+        "Run is in the wrong state",
+        "What was asked for is not possible in the state that the run is in, such as resuming a completed run or "
+        "cancelling one that has ended.",
+    ),
+    "SYM-R006": ErrorCode(
+        "Run belongs to another process",
+        "Another process of Symphony that is alive works on the run. Steer it from there; a run is taken over "
+        "only from a process that has ended.",
+    ),
+    "SYM-R007": ErrorCode(
+        "Log of runs is damaged",
+        "The file that remembers the runs is no database, or a part of it cannot be read. A damaged run can be "
+        "started anew; others are not affected unless the whole file is damaged.",
+    ),
+    "SYM-R008": ErrorCode(
+        "Log of runs cannot be written",
+        "The disk is full, or the data directory may not be written to. Runs pause and keep in memory what is not "
+        "written yet. Make room, then resume them from the same process to lose nothing.",
+    ),
+    "SYM-R009": ErrorCode(
+        "Log of runs is of a newer Symphony",
+        "A newer Symphony wrote the log. Upgrade this one; an older Symphony does not guess what is in it.",
+    ),
+    "SYM-R010": ErrorCode(
+        "Map node has no list",
+        "The input that a map node goes over was given no value, or one that is no list.",
+    ),
+    "SYM-R011": ErrorCode(
+        "Result is no value",
+        "An operation gave bytes that are not one MessagePack value. This is an error of the extension or of the "
+        "executor.",
+    ),
+    "SYM-R012": ErrorCode(
+        "Run was interrupted",
+        "The process that ran the workflow ended before the run did. What had completed is kept: "
+        "`symphony resume RUN` runs the rest.",
+    ),
+    "SYM-R013": ErrorCode(
+        "Result cannot be stored",
+        "A result is too large for the log of runs and the Artifact Store could not take it. Make room for the "
+        "store, then resume the run.",
     ),
     "SYM-R040": ErrorCode(
         "Executor is unknown",

@@ -48,6 +48,8 @@ class RunResumed(_Event, frozen=True, tag="run-resumed"):
 class RunPaused(_Event, frozen=True, tag="run-paused"):
     """A run starts no further node.
 
+    Where the log cannot be written, this event is shown with the number of the event before it.
+
     Args:
         reason: Why.
     """
@@ -94,7 +96,7 @@ class NodeStarted(_Event, frozen=True, tag="node-started"):
 
 
 class NodeProgressed(_Event, frozen=True, tag="node-progressed"):
-    """A node is further than it was. Not kept across a crash.
+    """A node is further than it was. Not kept, so not numbered: it has the number of the event before it.
 
     Args:
         node: Id of the node.
@@ -114,11 +116,13 @@ class ItemCompleted(_Event, frozen=True, tag="item-completed"):
         node: Id of the node.
         item: Index of the item.
         seconds: How long the extension's own code ran.
+        error: Why it failed, where the node collects the errors of its items and goes on.
     """
 
     node: str
     item: int
     seconds: float = 0.0
+    error: ErrorPayload | None = None
 
 
 class NodeCompleted(_Event, frozen=True, tag="node-completed"):

@@ -34,7 +34,7 @@ class Walked(TypedDict):
 @operator("symphony.files.walk", title="Walk a folder")
 def walk_folder(
     ctx: Context,
-    path: Annotated[str, msgspec.Meta(description="The folder")],
+    path: Annotated[Path, msgspec.Meta(description="The folder")],
     include: Annotated[
         tuple[str, ...], msgspec.Meta(description="Globs of the files to take; empty for all")
     ] = (),
@@ -73,7 +73,7 @@ def walk_folder(
 @operator("symphony.files.read", title="Read a file")
 def read_file(
     ctx: Context,
-    path: Annotated[str, msgspec.Meta(description="The file")],
+    path: Annotated[Path, msgspec.Meta(description="The file")],
     encoding: Annotated[
         Literal["utf-8", "latin-1"], msgspec.Meta(description="How its text is written")
     ] = "utf-8",
@@ -82,7 +82,7 @@ def read_file(
     """Read the text of a file; bytes that are no text become the replacement character."""
     file = ctx.files.check(path, "read")
     try:
-        with Path(file).open("rb") as stream:
+        with file.open("rb") as stream:
             return stream.read(limit).decode(encoding, errors="replace")
     except OSError as error:
         raise SymphonyError(

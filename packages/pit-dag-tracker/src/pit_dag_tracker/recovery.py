@@ -1,0 +1,96 @@
+"""Rebuilds where a run was from its log: states, the outputs that are still needed, and what lacks them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from symphony_sdk.errors import ArtifactError, ErrorPayload, PortError
+from symphony_sdk.events import ItemCompleted, NodeCompleted, RunResumed
+from symphony_workflow.state import NodeState
+
+from pit_dag_tracker.entries import Entry, Stored
+from pit_dag_tracker.ledger import Ledger
+from pit_dag_tracker.spill import Spill
+
+
+@dataclass(slots=True)
+class Remains:
+    """What a run has achieved so far; nodes are named by their numbers.
+
+    Args:
+        stored: The outputs of completed nodes as the log holds them.
+        stored_items: The outputs of completed items of map nodes, by node and index.
+        outputs: The outputs of completed nodes that others still need.
+        items: The outputs of the done items of unfinished map nodes, by node and index.
+        item_errors: The collected errors of their failed items, by node and index.
+    """
+
+    stored: dict[int, dict[str, Stored]] = field(default_factory=dict)
+    stored_items: dict[int, dict[int, dict[str, Stored]]] = field(default_factory=dict)
+    outputs: dict[int, dict[str, bytes]] = field(default_factory=dict)
+    items: dict[int, dict[int, dict[str, bytes]]] = field(default_factory=dict)
+    item_errors: dict[int, dict[int, ErrorPayload]] = field(default_factory=dict)
+
+
+def replay(entries: Iterable[Entry], ledger: Ledger) -> Remains:
+    """Apply everything that a log holds to a new ledger.
+
+    Args:
+        entries: Every entry of the run in order.
+        ledger: A ledger of the run's workflow to which nothing was applied.
+
+    Raises:
+        RunError: The log is damaged.
+        WorkflowError: An event cannot follow those before it.
+    """
+    remains = Remains()
+    index = ledger.plan.index
+    for event, stored in entries:
+        ledger.apply(event)
+        if isinstance(event, NodeCompleted):
+            number = index[event.node]
+            remains.stored[number] = dict(stored)
+            remains.stored_items.pop(number, None)
+        elif isinstance(event, ItemCompleted):
+            number = index[event.node]
+            if event.error is None:
+                remains.stored_items.setdefault(number, {})[event.item] = dict(stored)
+            else:
+                remains.item_errors.setdefault(number, {})[event.item] = event.error
+    return remains
+
+
+def revive(remains: Remains, ledger: Ledger, spill: Spill, resumed: RunResumed) -> None:
+    """Make a replayed run ready to go on; reads large outputs back, so it belongs in a thread.
+
+    A completed node whose outputs are needed but lost runs again.
+
+    Args:
+        remains: What [replay][pit_dag_tracker.recovery.replay] found; its loaded parts are filled in.
+        ledger: The replayed ledger.
+        spill: Reads large outputs.
+        resumed: The event that the run goes on with.
+    """
+    ledger.apply(resumed)
+    states = ledger.state
+    for number in reversed(ledger.plan.order):
+        if states[number] is NodeState.COMPLETED:
+            needed = any(states[child] is not NodeState.COMPLETED for child in ledger.plan.children[number])
+            if needed:
+                outputs = _load(spill, remains.stored[number])
+                if outputs is None:
+                    states[number] = NodeState.PENDING
+                else:
+                    remains.outputs[number] = outputs
+        for item, stored in remains.stored_items.get(number, {}).items():
+            outputs = _load(spill, stored)
+            if outputs is not None:
+                remains.items.setdefault(number, {})[item] = outputs
+    remains.stored.clear()
+    remains.stored_items.clear()
+
+
+def _load(spill: Spill, stored: dict[str, Stored]) -> dict[str, bytes] | None:
+    try:
+        return spill.load(stored)
+    except (ArtifactError, PortError, OSError):
+        return None

@@ -1,0 +1,214 @@
+"""A desk to try the tracker at: a real executor of asyncio tasks, a real log, and short ways to write flows."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from pit_dag_tracker import Tracker
+from symphony_sdk.errors import Cancelled, ErrorPayload, SymphonyError
+from symphony_sdk.events import RunEvent
+from symphony_sdk.ports import NodeCall, NodeEvent, Resources, RunRequest
+from symphony_sdk.testing.fakes.pit import FakeArtifactStore
+from symphony_sdk.values import decode, encode
+
+Operation = Callable[..., Awaitable[dict[str, Any]]]
+EDGE = re.compile(r"(\$?[\w-]+)(?:\.(\w+))? -> ([\w-]+)(?:\.(\w+))?(?: if (.+))?")
+
+
+class Retryable(Exception):
+    """What an operation raises where another attempt may help."""
+
+
+class TaskExecutor:
+    """Runs operations as asyncio tasks, `slots` at once, and remembers what it was asked."""
+
+    name = "local"
+
+    def __init__(self, slots: int) -> None:
+        self.slots = slots
+        self.operations: dict[str, Operation] = {}
+        self.calls: list[NodeCall] = []
+        self.cancels: list[tuple[str, str, bool]] = []
+        self.running = 0
+        self.peak = 0
+        self.held = 0
+        self.peak_held = 0
+        self.deaf = False
+        self.seconds = 0.001
+        self._free = asyncio.Semaphore(slots)
+        self._tasks: dict[asyncio.Task[None], NodeCall] = {}
+
+    async def start(self) -> None: ...
+
+    def can_place(self, resources: Resources) -> bool:
+        return self.slots > 0
+
+    def submit(self, batch: Sequence[NodeCall], on_event: Callable[[NodeEvent], None]) -> None:
+        self.calls.extend(batch)
+        for call in batch:
+            task = asyncio.get_running_loop().create_task(self._run(call, on_event))
+            self._tasks[task] = call
+            task.add_done_callback(self._tasks.pop)
+        self.held += len(batch)
+        self.peak_held = max(self.peak_held, self.held)
+
+    def cancel(self, run: str, node: str = "", *, force: bool = False) -> None:
+        self.cancels.append((run, node, force))
+        for task, call in list(self._tasks.items()):
+            if call.run == run and node in ("", call.node) and (force or not self.deaf):
+                task.cancel()
+
+    async def stop(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _run(self, call: NodeCall, on_event: Callable[[NodeEvent], None]) -> None:
+        error: ErrorPayload | None = None
+        retryable = False
+        outputs: dict[str, bytes] = {}
+        try:
+            async with self._free:
+                on_event(NodeEvent(call=call, kind="started"))
+                self.running += 1
+                self.peak = max(self.peak, self.running)
+                try:
+                    inputs = {port: decode(value) for port, value in call.inputs.items()}
+                    result = await self.operations[call.operation](call, **inputs)
+                    outputs = {
+                        port: value if isinstance(value, RawValue) else encode(value)
+                        for port, value in result.items()
+                    }
+                finally:
+                    self.running -= 1
+        except asyncio.CancelledError:
+            error = Cancelled("cancelled").payload()
+        except Retryable as failure:
+            error, retryable = ErrorPayload("TEST-001", str(failure)), True
+        except SymphonyError as failure:
+            error = failure.payload()
+        except Exception as failure:  # noqa: BLE001 - an operation may raise anything
+            error = ErrorPayload("TEST-002", str(failure))
+        self.held -= 1
+        if error is None:
+            on_event(NodeEvent(call=call, kind="completed", outputs=outputs, seconds=self.seconds))
+        else:
+            on_event(NodeEvent(call=call, kind="failed", error=error, retryable=retryable))
+
+
+class RawValue(bytes):
+    """Bytes that an operation gives as they are, encoded or not."""
+
+
+class Desk:
+    """Everything that a test of the tracker needs, in one directory."""
+
+    Retryable = Retryable
+    RawValue = RawValue
+
+    def __init__(self, directory: Path, slots: int = 2) -> None:
+        self.directory = directory
+        self.executor = TaskExecutor(slots)
+        self.artifacts: Any = FakeArtifactStore()
+        self.services: Any = SimpleNamespace(
+            config={},
+            data_dir=directory,
+            executors={"local": self.executor},
+            pit=SimpleNamespace(artifacts=self.artifacts),
+        )
+
+        async def echo(call: NodeCall, **inputs: Any) -> dict[str, Any]:
+            return {"result": inputs.get("x", call.node)}
+
+        async def boom(call: NodeCall, **inputs: Any) -> dict[str, Any]:
+            raise RuntimeError(f"{call.node} is broken")
+
+        self.executor.operations.update({"t.t.echo": echo, "t.t.boom": boom})
+
+    def operation(self, name: str) -> Callable[[Operation], Operation]:
+        def register(function: Operation) -> Operation:
+            self.executor.operations[f"t.t.{name}"] = function
+            return function
+
+        return register
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Tracker]:
+        tracker = Tracker(self.services)
+        try:
+            yield tracker
+        finally:
+            await tracker.close()
+            await self.executor.stop()
+
+    def play(self, story: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run(asyncio.wait_for(story, 60))
+
+    def flow(
+        self,
+        nodes: dict[str, Any],
+        edges: Sequence[str] = (),
+        *,
+        inputs: dict[str, Any] | None = None,
+        outputs: dict[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """`nodes`: id -> name of an operation, or the fields of the node."""
+        described = {}
+        for id, fields in nodes.items():
+            fields = {"uses": fields} if isinstance(fields, str) else dict(fields)
+            if "uses" in fields:
+                fields["uses"] = f"t.t.{fields['uses']}"
+            described[id] = {"kind": "control" if "control" in fields else "operator", **fields}
+        drawn = []
+        for text in edges:
+            found = EDGE.fullmatch(text)
+            assert found, text
+            source, port, target, target_port, condition = found.groups()
+            if condition:
+                drawn.append({"kind": "conditional", "from": source, "to": target, "condition": condition})
+            elif port:
+                drawn.append({"from": f"{source}.{port}", "to": f"{target}.{target_port}"})
+            else:
+                drawn.append({"kind": "control", "from": source, "to": target})
+        return {
+            "schema": 1,
+            "id": "flow",
+            "inputs": inputs or {},
+            "nodes": described,
+            "edges": drawn,
+            "outputs": outputs or {},
+        }
+
+    def request(self, flow: dict[str, Any], **inputs: Any) -> RunRequest:
+        return RunRequest(workflow=flow, inputs={name: encode(value) for name, value in inputs.items()})
+
+    async def run(self, tracker: Tracker, flow: dict[str, Any], **inputs: Any) -> tuple[str, list[RunEvent]]:
+        run = await tracker.start(self.request(flow, **inputs))
+        return run, await self.follow(tracker, run)
+
+    async def follow(self, tracker: Tracker, run: str, after: int = 0) -> list[RunEvent]:
+        return [event async for event in tracker.events(run, after)]
+
+    async def states(self, tracker: Tracker, run: str) -> dict[str, str]:
+        return {node.node: node.state for node in (await tracker.status(run)).nodes}
+
+    async def outputs(self, tracker: Tracker, run: str) -> dict[str, Any]:
+        return {name: decode(value) for name, value in (await tracker.outputs(run)).items()}
+
+    def called(self) -> list[str]:
+        return [call.node for call in self.executor.calls]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def new_desk() -> type[Desk]:
+    return Desk

@@ -1,0 +1,128 @@
+"""A process that runs a workflow until it is killed; started by test_crashes.py.
+
+Arguments: the data directory, the ledger file, and the id of a run to resume or nothing for a new run. Each call of
+an operation appends one line to the ledger file before it reports; the process prints the id of the run first and
+then the durable sequence number each time that a follower sees an event.
+"""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+from pit_dag_tracker import Tracker
+from symphony_sdk.errors import ArtifactError
+from symphony_sdk.ports import NodeEvent, RunRequest
+from symphony_sdk.values import decode, encode
+
+BIG = "x" * 40_000
+
+
+class Files:
+    """The least of an Artifact Store: one file an artifact."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        directory.mkdir(exist_ok=True)
+
+    def put(self, data, **_):
+        from hashlib import sha256
+
+        from symphony_sdk import ArtifactRef
+
+        id = sha256(data).hexdigest()
+        draft = self.directory / f"{id}.{os.getpid()}"
+        draft.write_bytes(data)
+        draft.replace(self.directory / id)
+        return ArtifactRef(id=id, size=len(data))
+
+    def read(self, id, offset, length):
+        try:
+            return (self.directory / id).read_bytes()[offset : offset + length]
+        except OSError as error:
+            raise ArtifactError(str(error)) from error
+
+
+class Executor:
+    name = "local"
+    slots = 2
+
+    def __init__(self, ledger):
+        self.ledger = os.open(ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+    async def start(self): ...
+
+    def can_place(self, resources):
+        return True
+
+    def submit(self, batch, on_event):
+        loop = asyncio.get_running_loop()
+        for place, call in enumerate(batch):
+            loop.call_later(0.001 * (1 + place % 3), self.finish, call, on_event)
+
+    def finish(self, call, on_event):
+        os.write(self.ledger, f"{call.node} {call.item} {call.attempt}\n".encode())
+        total = sum(decode(value, int | str) if decode(value) != BIG else 0 for value in call.inputs.values())
+        result = BIG if call.operation == "t.t.big" else total + 1
+        on_event(NodeEvent(call=call, kind="completed", outputs={"result": encode(result)}, seconds=0.004))
+
+    def cancel(self, run, node="", *, force=False): ...
+
+    async def stop(self): ...
+
+
+def flow():
+    """Layers of nodes that each read three of the layer before, a big value, and a map in the middle."""
+    nodes = {"big": {"kind": "operator", "uses": "t.t.big"}}
+    edges = []
+    for layer in range(8):
+        for place in range(8):
+            name = f"n{layer}-{place}"
+            nodes[name] = {"kind": "operator", "uses": "t.t.sum"}
+            edges += [
+                {"from": f"n{layer - 1}-{(place + step) % 8}.result", "to": f"{name}.p{step}"}
+                for step in range(3)
+                if layer
+            ]
+    edges += [{"from": "big.result", "to": f"n6-{place}.b"} for place in range(8)]
+    nodes["map"] = {
+        "kind": "control",
+        "control": "map",
+        "uses": "t.t.sum",
+        "over": "x",
+        "params": {"x": list(range(60))},
+    }
+    edges.append({"kind": "control", "from": "n3-0", "to": "map"})
+    return {
+        "schema": 1,
+        "id": "crash",
+        "nodes": nodes,
+        "edges": edges,
+        "outputs": {"last": "n7-0.result", "mapped": "map.results"},
+    }
+
+
+async def main(directory, ledger, run):
+    services = SimpleNamespace(
+        config={},
+        data_dir=Path(directory),
+        executors={"local": Executor(ledger)},
+        pit=SimpleNamespace(artifacts=Files(Path(directory) / "artifacts")),
+    )
+    tracker = Tracker(services)
+    if run:
+        await tracker.resume(run)
+    else:
+        run = await tracker.start(RunRequest(workflow=flow()))
+    print("run", run, flush=True)
+    async for event in tracker.events(run):
+        durable = (await tracker.status(run)).durable
+        print("seen", event.sequence, durable, flush=True)
+    outputs = {name: decode(value) for name, value in (await tracker.outputs(run)).items()}
+    print("outputs", outputs["last"], len(outputs["mapped"]), sum(outputs["mapped"]), flush=True)
+    await tracker.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:4]))
