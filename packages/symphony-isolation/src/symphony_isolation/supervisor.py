@@ -82,6 +82,7 @@ class Supervisor:
             operations=known.operations,
             addons=known.addons,
             reason=self._reason,
+            error=self._failure.payload() if self._failure else None,
         )
 
     async def introspect(self) -> None:

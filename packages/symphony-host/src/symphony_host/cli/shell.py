@@ -75,7 +75,7 @@ def error_lines(error: SymphonyError, *, label: str = "error") -> list[str]:
     first, *rest = (clean_lines(error.message)) or [""]
     color = "red" if label == "error" else "yellow"
     lines = [f"{click.style(f'{label}[{error.code}]', fg=color, bold=True)}: {click.style(first, bold=True)}"]
-    lines += [f"  {line}" for line in rest]
+    lines += [line if line.startswith("  ") else f"  {line}" for line in rest]
     if error.place:
         lines.append(f"  {click.style('-->', fg='blue', bold=True)} {clean(error.place)}")
     if error.hint:
@@ -89,7 +89,7 @@ def clean_lines(text: str) -> list[str]:
     Args:
         text: Anything, perhaps from an extension.
     """
-    return [clean(line) if line.strip() else "" for line in text.split("\n")]
+    return [line[: len(line) - len(line.lstrip(" "))] + clean(line.lstrip(" ")) for line in text.split("\n")]
 
 
 def usage_error(message: str, hint: str) -> SymphonyError:

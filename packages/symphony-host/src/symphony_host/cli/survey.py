@@ -115,8 +115,10 @@ async def _ask(
 
 
 def _no_worker(info: "ExtensionInfo") -> "SymphonyError":
-    from symphony_sdk.errors import ExtensionError
+    from symphony_sdk.errors import ExtensionError, error_from_payload
 
+    if info.error is not None:
+        return error_from_payload(info.error)
     return ExtensionError(
         info.reason or f"{info.id} is {info.state}",
         hint=f"Install another version of it, tell its author, or `symphony disable {info.id}`.",

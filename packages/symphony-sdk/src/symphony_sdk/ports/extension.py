@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from symphony_sdk.contributions import AddonSpec, OperationSpec
+from symphony_sdk.errors import ErrorPayload
 from symphony_sdk.messages import OperationResult, Progress
 from symphony_sdk.ports.executor import NodeCall
 
@@ -33,6 +34,7 @@ class ExtensionInfo(msgspec.Struct, frozen=True):
         operations: Its operations; empty until they are known.
         addons: Its addons; empty until they are known.
         reason: Why it is `failed`, `disabled` or `quarantined`.
+        error: The error that led there, with its code and what to do; None where it is known as text alone.
     """
 
     id: str
@@ -42,6 +44,7 @@ class ExtensionInfo(msgspec.Struct, frozen=True):
     operations: tuple[OperationSpec, ...] = ()
     addons: tuple[AddonSpec, ...] = ()
     reason: str = ""
+    error: ErrorPayload | None = None
 
 
 class ExtensionHealth(msgspec.Struct, frozen=True):
