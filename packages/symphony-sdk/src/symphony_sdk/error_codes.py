@@ -225,7 +225,7 @@ CATALOGUE: dict[str, ErrorCode] = {
     "SYM-C042": ErrorCode(
         "Project cannot be made",
         "`symphony new` could not write the project of an extension, because its folder exists already or "
-        "cannot be written to.",
+        "cannot be written to. Nothing was written over and nothing of the project was left behind.",
     ),
     # -- W: workflow -------------------------------------------------------------------------------
     "SYM-W001": ErrorCode(

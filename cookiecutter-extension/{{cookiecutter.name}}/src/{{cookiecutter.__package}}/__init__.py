@@ -1,0 +1,1 @@
+"""{{ cookiecutter.__title }}: an extension of Symphony."""
