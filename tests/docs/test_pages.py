@@ -5,7 +5,6 @@ import subprocess
 import sys
 import tomllib
 from importlib import import_module
-from pathlib import Path
 
 import click
 from markdown.extensions.toc import slugify
@@ -90,10 +89,8 @@ def test_every_python_block_runs(pages, tmp_path):
     for name, page in pages.items():
         # The blocks of the tutorial are files of its project: its own test runs them.
         texts = [block.text for block in page.blocks if block.language == "python" and not block.title]
-        if name.startswith("reference/"):
-            sources = texts  # examples that stand alone
-        else:
-            sources = ["\n".join(texts)] if texts else []
+        # An example of the reference stands alone; the blocks of any other page are one program.
+        sources = texts if name.startswith("reference/") or not texts else ["\n".join(texts)]
         folder = tmp_path / name.replace("/", "-")
         folder.mkdir()
         files = [folder / f"block_{number}.py" for number in range(len(sources))]
