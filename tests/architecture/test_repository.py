@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 REGISTRY = re.compile(r"\b(?:pypi|pythonhosted|npmjs|yarnpkg)\.(?:org|com)\b|\bdeb\.debian\.", re.IGNORECASE)
-HOME = re.compile(r"(?<![\w.}])(?:/root|/home/\w+|/Users/\w+)/")
+HOME = re.compile(r"(?<![\w.}])(?:/root|/home/(?!ada\b)\w+|/Users/(?!ada\b)\w+)/")  # Ada's home is an example
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_no_file_names_a_folder_of_one_machine(root, tracked):
 
 def test_the_patterns_find_what_they_are_for():
     host = ".".join(["pypi", "org"])
-    home = "/".join(["", "home", "ada", "project"])
+    home = "/".join(["", "home", "grace", "project"])
     assert REGISTRY.search(f"https://{host}/simple")
     assert HOME.search(f"see {home}")
 

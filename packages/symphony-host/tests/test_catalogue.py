@@ -83,7 +83,7 @@ def test_the_index_is_kept_in_the_cache_directory_of_the_settings(site, tmp_path
     site.add("text")
     site.settle()
     load_catalogue(load_settings(overrides=[f"cache_dir={tmp_path / 'mine'}"]))
-    assert [file.suffix for file in (tmp_path / "mine").iterdir()] == [".index"]
+    assert [file.suffix for file in (tmp_path / "mine").iterdir()] == [".json"]
 
 
 def test_a_warm_catalogue_imports_neither_pydantic_nor_msgspec(site, tmp_path):

@@ -263,6 +263,17 @@ def test_commands_and_options_are_completed(environment: dict[str, str], words: 
     assert symphony(environment=asked).stdout.split() == [expected]
 
 
+def test_info_gives_all_that_is_known_of_an_extension_as_json(environment: dict[str, str]) -> None:
+    known = json.loads(symphony("info", "symphony.dag-tracker", "--json", environment=environment).stdout)
+    assert (known["id"], known["distribution"], known["runs"]) == (
+        "symphony.dag-tracker",
+        "pit-dag-tracker",
+        "host",
+    )
+    assert known["requires"][0]["id"] == "symphony"
+    assert (known["state"], known["problems"]) == ("resolved", [])
+
+
 def test_doctor_tells_the_environment_and_is_healthy(environment: dict[str, str]) -> None:
     report = json.loads(symphony("doctor", "--json", environment=environment, code=None).stdout)
     names = [check["name"] for check in report["checks"]]

@@ -223,7 +223,7 @@ def test_the_index_is_kept_where_it_is_asked_to_be(site, tmp_path):
     site.add("text")
     site.settle()
     load_records(cache_dir=str(tmp_path / "elsewhere"))
-    assert [file.suffix for file in (tmp_path / "elsewhere").iterdir()] == [".index"]
+    assert [file.suffix for file in (tmp_path / "elsewhere").iterdir()] == [".json"]
     assert not (tmp_path / "cache").exists()
 
 
@@ -239,4 +239,4 @@ def test_many_processes_that_start_at_once_all_see_the_same(site, tmp_path):
     started = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) for _ in range(6)]
     answers = [json.loads(process.communicate()[0]) for process in started]
     assert answers == [["acme.text"]] * 6
-    assert [file.suffix for file in (tmp_path / "cache").iterdir()] == [".index"]
+    assert [file.suffix for file in (tmp_path / "cache").iterdir()] == [".json"]

@@ -155,33 +155,35 @@ def test_whatever_happens_each_call_gets_one_final_event(data):
         executor = LocalExecutor(paper, cores=1)
         recorder = Recorder(10**9)
         submitted = []
-        for step in range(data.draw(st.integers(1, 25))):
-            action = data.draw(
-                st.sampled_from(["submit", "submit", "end", "fail", "break", "cancel", "turn"])
-            )
-            if action == "submit":
-                batch = [
-                    node_call(f"{data.draw(st.sampled_from('abc'))}.a.go", f"{step}-{n}", run=str(n % 2))
-                    for n in range(data.draw(st.integers(1, 6)))
-                ]
-                submitted += batch
-                executor.submit(batch, recorder)
-            elif action == "cancel":
-                executor.cancel(data.draw(st.sampled_from("01")))
-            elif action == "turn":
-                await asyncio.sleep(0)
-            else:
-                future = next((one for one in paper.futures.values() if not one.done()), None)
-                if future is None:
-                    continue
-                match action:
-                    case "end":
-                        future.set_result(OperationResult())
-                    case "fail":
-                        future.set_exception(PeerGone("gone"))
-                    case "break":
-                        future.set_exception(RuntimeError("a defect"))
-        await executor.stop()
+        try:
+            for step in range(data.draw(st.integers(1, 25))):
+                action = data.draw(
+                    st.sampled_from(["submit", "submit", "end", "fail", "break", "cancel", "turn"])
+                )
+                if action == "submit":
+                    batch = [
+                        node_call(f"{data.draw(st.sampled_from('abc'))}.a.go", f"{step}-{n}", run=str(n % 2))
+                        for n in range(data.draw(st.integers(1, 6)))
+                    ]
+                    submitted += batch
+                    executor.submit(batch, recorder)
+                elif action == "cancel":
+                    executor.cancel(data.draw(st.sampled_from("01")))
+                elif action == "turn":
+                    await asyncio.sleep(0)
+                else:
+                    future = next((one for one in paper.futures.values() if not one.done()), None)
+                    if future is None:
+                        continue
+                    match action:
+                        case "end":
+                            future.set_result(OperationResult())
+                        case "fail":
+                            future.set_exception(PeerGone("gone"))
+                        case "break":
+                            future.set_exception(RuntimeError("a defect"))
+        finally:
+            await executor.stop()
         for _ in range(5):
             await asyncio.sleep(0)
         assert sorted(event.call.node for event in recorder.finals) == sorted(c.node for c in submitted)

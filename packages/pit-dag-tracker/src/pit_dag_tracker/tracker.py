@@ -64,9 +64,7 @@ class Tracker:
             WorkflowError: The workflow has no order, or an input is missing.
             RunError: The executor is unknown or cannot place a node, or the log cannot be written.
         """
-        workflow = from_document(request.workflow)
-        ledger = Ledger(compile_plan(workflow))
-        wiring = Wiring(ledger.plan, workflow_inputs(workflow, request.inputs))
+        workflow, ledger, wiring = await asyncio.to_thread(_compile, request)
         executor = await self._executor(request.executor)
         now = time.time()
         run = f"{datetime.fromtimestamp(now, UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
@@ -219,9 +217,7 @@ class Tracker:
                 return
             raise _wrong_state(run, "is completed", "Start the workflow again for another run.")
         request = _request(row)
-        workflow = from_document(request.workflow)
-        ledger = Ledger(compile_plan(workflow))
-        wiring = Wiring(ledger.plan, workflow_inputs(workflow, request.inputs))
+        _, ledger, wiring = await asyncio.to_thread(_compile, request)
         remains = await asyncio.to_thread(lambda: replay(self._log.entries(run), ledger))
         executor = await self._executor(request.executor)
         completed = sum(state is NodeState.COMPLETED for state in ledger.state)
@@ -383,6 +379,13 @@ class Tracker:
 
 
 _ENDS = ("completed", "failed", "cancelled")
+
+
+def _compile(request: RunRequest) -> tuple[Workflow, Ledger, Wiring]:
+    """What a run needs of its workflow; takes a while where that is large, so it belongs in a thread."""
+    workflow = from_document(request.workflow)
+    ledger = Ledger(compile_plan(workflow))
+    return workflow, ledger, Wiring(ledger.plan, workflow_inputs(workflow, request.inputs))
 
 
 def _request(row: RunRow) -> RunRequest:

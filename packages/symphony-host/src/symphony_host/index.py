@@ -9,14 +9,13 @@ cannot be written), the extensions are discovered anew. It belongs to one enviro
 An `entry_points.txt` that is edited in place so that it mentions Symphony for the first time is not seen
 until the index is refreshed; installers never do that.
 
-It is kept as Python keeps its own `.pyc` files, in `marshal`, under a checksum: the import of json alone takes
-longer than a warm start.
+It is JSON under a checksum. It is read with the scanner in C that the json package is built on, because the
+import of the package itself takes longer than all the rest of a warm start.
 """
 
 # ruff: noqa: PTH103, PTH105, PTH108, PTH118, PTH120, PTH123 - so does that of pathlib
 from __future__ import annotations
 
-import marshal
 import os
 import sys
 from binascii import crc32
@@ -33,6 +32,9 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """The version of the index's own format."""
+
+_OPENING = b'{"checksum": "%08x", "index": '
+_LENGTH = len(_OPENING % 0)
 
 SETTLED_NS = 100_000_000
 """How old what is read must be for the index to be written: file systems count time in ticks of some
@@ -76,7 +78,7 @@ def index_file(cache_dir: str) -> str:
         cache_dir: The directory that it is in.
     """
     environment = f"{sys.prefix}\0{sys.version}".encode(errors="surrogateescape")
-    return os.path.join(cache_dir, f"extensions-{crc32(environment):08x}.index")
+    return os.path.join(cache_dir, f"extensions-{crc32(environment):08x}.json")
 
 
 def _key() -> list[Any]:
@@ -92,17 +94,46 @@ def _from_index(file: str) -> tuple[ExtensionRecord, ...] | None:
     """The records of the index; None where it does not hold good."""
     try:
         with open(file, "rb") as stream:
-            checksum, _, body = stream.read().partition(b"\n")
-        if int(checksum, 16) != crc32(body):
+            content = stream.read()
+        body = content[_LENGTH:-1]
+        if content != _framed(body):
             return None
-        index = marshal.loads(body)  # noqa: S302 - its checksum is right, and it is the user's own
+        index = _parsed(body.decode("ascii"))
         if index["key"] != _key() or not _same_directories(index["directories"]):
             return None
         if any(stamp(path) != known for path, known in index["files"].items()):
             return None
         return tuple(map(ExtensionRecord.from_index, index["records"]))
-    except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
+
+
+def _framed(body: bytes) -> bytes:
+    """The whole file around its body."""
+    return _OPENING % crc32(body) + body + b"}"
+
+
+class _Decoding:
+    """How the scanner makes Python's values of JSON's: as the json package does unless told otherwise."""
+
+    strict = True
+    object_hook = None
+    object_pairs_hook = None
+    parse_float = float
+    parse_int = int
+    parse_constant = float
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    try:
+        from _json import make_scanner
+    except ImportError:  # a Python that is built without it
+        import json
+
+        parsed: dict[str, Any] = json.loads(text)
+        return parsed
+    index: dict[str, Any] = make_scanner(_Decoding)(text, 0)[0]  # type: ignore[arg-type] # the stubs say otherwise
+    return index
 
 
 def _same_directories(known: dict[str, list[Any]]) -> bool:
@@ -124,12 +155,14 @@ def _same_directories(known: dict[str, list[Any]]) -> bool:
 
 
 def _write(file: str, index: dict[str, Any]) -> None:
-    body = marshal.dumps(index)
+    import json
+
+    body = json.dumps(index).encode("ascii")
     temporary = f"{file}.{os.getpid()}"
     try:
         os.makedirs(os.path.dirname(file), mode=0o700, exist_ok=True)
         with open(temporary, "xb") as stream:
-            stream.write(b"%08x\n" % crc32(body) + body)
+            stream.write(_framed(body))
         os.replace(temporary, file)
     except OSError:  # a cache that cannot be kept costs time, nothing else
         _remove(temporary)

@@ -167,7 +167,7 @@ class ExtensionRecord:
             TypeError: It gave something else.
         """
         requires = tuple(Requirement(**need) for need in fields["requires"])
-        return cls(**fields | {"requires": requires})
+        return cls(**fields | {"requires": requires, "after": tuple(fields["after"])})
 
     @property
     def usable(self) -> bool:

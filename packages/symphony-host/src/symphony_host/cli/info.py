@@ -76,8 +76,7 @@ def _print_extension(shell: Shell, each: Surveyed) -> None:
     if shell.json:
         shell.print_json(
             {
-                **record._asdict(),
-                "requires": [need._asdict() for need in record.requires],
+                **record.to_index(),
                 "state": each.state,
                 "reason": each.reason,
                 "problems": [error.payload() for error in each.problems],

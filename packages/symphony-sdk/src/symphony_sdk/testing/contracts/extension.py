@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from symphony_sdk import manifest
 from symphony_sdk.extension import Addon, Instrument, Operator
 from symphony_sdk.loading import LIFECYCLE, Contributions, load_extension
+from symphony_sdk.manifest import Manifest
+from symphony_sdk.manifest import load as load_manifest
 from symphony_sdk.testing.context import recording_context
 from symphony_sdk.testing.contracts.contract import Contract
 from symphony_sdk.values import decode, encode
@@ -52,9 +53,9 @@ class ExtensionContract(Contract):
         return Path(spec.submodule_search_locations[0]) / "symphony.toml"
 
     @property
-    def manifest(self) -> "manifest.Manifest":
+    def manifest(self) -> Manifest:
         """The manifest."""
-        return manifest.load(self.manifest_path)
+        return load_manifest(self.manifest_path)
 
     def load(self) -> Contributions:
         """The extension's contributions, loaded as in a worker."""
