@@ -148,7 +148,9 @@ def workflow_file() -> Iterator[str]:
     """One table for each part of a workflow file."""
     schema = json_schema()
     parts = {"Workflow": schema, **schema["$defs"]}
-    names = {name: re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name.removesuffix("Fields")) for name in parts}
+    names = {
+        name: re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name.removesuffix("Fields")).capitalize() for name in parts
+    }
     for name, part in parts.items():
         if "properties" not in part:
             continue

@@ -72,7 +72,7 @@ def wanted() -> Iterator[Wanted]:
     for feature in FEATURES:
         yield "permissions.md", "Features of the system", f"| `{feature}"
     for name, part in json_schema()["$defs"].items():
-        heading = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name.removesuffix("Fields"))
+        heading = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name.removesuffix("Fields")).capitalize()
         for key in part.get("properties", ()):
             yield "workflow-file.md", heading, f"| `{key}` |"
 
@@ -108,6 +108,17 @@ def undocumented(reference: Path) -> set[Wanted]:
 
 def test_everything_that_a_user_can_meet_is_documented(docs):
     assert undocumented(docs / "reference") == set()
+
+
+def test_every_key_in_a_table_has_a_meaning(docs):
+    for name in ("manifest.md", "workflow-file.md", "settings.md", "command-line.md", "events.md"):
+        rows = [
+            line for line in (docs / "reference" / name).read_text("utf-8").splitlines() if line[:3] == "| `"
+        ]
+        constants = ("| `kind` |", "| `control` |")  # their value says it all
+        empty = [row for row in rows if row.endswith("|  |") and not row.startswith(constants)]
+        assert rows, name
+        assert not empty, name
 
 
 def test_every_model_of_the_manifest_has_a_table():
