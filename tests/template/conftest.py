@@ -52,7 +52,7 @@ def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("author")
     made = create_extension(request.param, f"tiny-{request.param}", folder, publisher="acme")
     environment = folder / "environment"
-    uv("venv", "--python", sys.executable, str(environment))
+    run_uv("venv", "--python", sys.executable, str(environment))
     python = environment / "bin" / "python"
     if not python.exists():
         python = environment / "Scripts" / "python.exe"
@@ -60,13 +60,18 @@ def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     # The family and the tools are those of the environment that runs this test.
     family = sysconfig.get_path("purelib")
     (site_packages / "family.pth").write_text(f"import site; site.addsitedir({family!r})\n")
-    uv("pip", "install", "--python", str(python), "--no-deps", "--editable", str(made))
+    run_uv("pip", "install", "--python", str(python), "--no-deps", "--editable", str(made))
     home = folder / "home"
     home.mkdir()
     return Project(request.param, made, python, home)
 
 
-def uv(*arguments: str) -> None:
+@pytest.fixture(scope="session")
+def uv() -> Callable[..., None]:
+    return run_uv
+
+
+def run_uv(*arguments: str) -> None:
     """Run uv; it names itself in the environment of what it starts."""
     program = os.environ.get("UV") or shutil.which("uv")
     assert program, "these tests need uv, as everything else in this checkout does"

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -251,3 +252,29 @@ def test_the_template_asks_for_this_version_of_the_sdk():
     answers = json.loads((template_folder() / "cookiecutter.json").read_text())
 
     assert __version__ in SpecifierSet(answers["_sdk"])
+
+
+def test_the_wheel_of_the_host_has_the_template_and_makes_projects_from_it(tmp_path, tree, uv):
+    root = Path(__file__).parents[2]
+    uv("build", "--wheel", "--out-dir", str(tmp_path / "dist"), str(root / "packages" / "symphony-host"))
+    [wheel] = (tmp_path / "dist").glob("*.whl")
+    installed = tmp_path / "installed"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(installed)
+
+    shipped = installed / "symphony_host" / "shipped"
+    assert tree(shipped / "cookiecutter-extension") == tree(root / "cookiecutter-extension")
+    script = (
+        "from pathlib import Path; from symphony_host.template import create_extension, template_folder;"
+        "create_extension('addon', 'word-count', Path('.')); print(template_folder())"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(installed)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (ran.stdout, ran.stderr) == (f"{shipped / 'cookiecutter-extension'}\n", "")
+    assert tree(tmp_path / "word-count") == tree(create_extension("addon", "word-count", tmp_path / "here"))

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from symphony_sdk import Context, ExtensionError, operator
+from symphony_sdk import Context, ExtensionError, PortSpec, operator
 from symphony_sdk.errors import MalformedMessage
 from symphony_sdk.extension import Signature
 from symphony_sdk.values import decode, encode
@@ -224,3 +224,30 @@ def test_an_id_that_is_no_operation_id_is_refused(id):
     with pytest.raises(ExtensionError, match="cannot be the id") as caught:
         operator(id)(lambda ctx: None)
     assert "acme.text.word-count" in caught.value.hint
+
+
+class Folder(msgspec.Struct, frozen=True):
+    names: tuple[str, ...] = ()
+
+
+def test_defaults_of_ports_are_as_json_has_them_so_that_the_wire_changes_nothing():
+    def function(ctx: Context, names: tuple[str, ...] = ("a",), folder: Folder = Folder()) -> None: ...
+
+    names, folder = signature(function).inputs
+
+    assert (names.default, folder.default) == (["a"], {"names": []})
+    for port in (names, folder):
+        assert decode(encode(port), PortSpec) == port
+
+
+def test_a_default_that_calls_would_share_is_refused():
+    class Mutable(msgspec.Struct):
+        x: int = 0
+
+    default = Mutable()
+
+    def function(ctx: Context, value: Any = default) -> None: ...
+
+    with pytest.raises(ExtensionError, match="would be shared between calls") as caught:
+        signature(function)
+    assert "frozen" in caught.value.hint

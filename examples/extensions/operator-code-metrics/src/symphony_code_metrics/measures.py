@@ -20,7 +20,7 @@ _FUNCTION = {
     "typescript": r"\bfunction\b|=>\s*[{(]|=>\s*\w",
     "go": r"^\s*func\b",
     "rust": r"^\s*(?:pub\s+)?(?:async\s+)?fn\b",
-    "shell": r"^\s*(?:function\s+\w+|\w+\s*\(\))\s*\{",
+    "shell": r"^\s*(?:function\s+\w+(?:\s*\(\))?|\w+\s*\(\))\s*\{",
     "ruby": r"^\s*def\b",
     "php": r"\bfunction\b",
     "lua": r"\bfunction\b",

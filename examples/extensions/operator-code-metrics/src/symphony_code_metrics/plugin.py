@@ -91,7 +91,7 @@ def measure(
     if file.size > largest:
         return FileMetrics(*about, note=f"larger than {largest:,} bytes")
     try:
-        text = Path(ctx.files.check(file.path, "read")).read_text("utf-8", errors="replace")
+        text = Path(ctx.files.check(file.path, "read")).read_text("utf-8-sig", errors="replace")
     except OSError as error:
         return FileMetrics(*about, note=f"cannot be read: {error.strerror}")
     lines = count_lines(text, file.label)
@@ -99,8 +99,10 @@ def measure(
         return FileMetrics(*about, *lines, functions=count_functions(text, file.label))
     try:
         functions = python_functions(text)
-    except (SyntaxError, ValueError, RecursionError) as error:
-        return FileMetrics(*about, *lines, note=f"no Python that can be parsed: {error}")
+    # MemoryError is what the parser of Python says of a text that is nested too deeply.
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        reason = str(error) or "nested too deeply"
+        return FileMetrics(*about, *lines, note=f"no Python that can be parsed: {reason}")
     functions.sort(key=lambda function: (-function.complexity, function.line))
     return FileMetrics(
         *about,
@@ -114,7 +116,7 @@ def measure(
 @on_load
 def ignore_warnings_of_measured_code(ctx: Context) -> None:
     """Parsing somebody's file must not fill the log with warnings about that file."""
-    warnings.simplefilter("ignore", SyntaxWarning)
+    warnings.filterwarnings("ignore", module="<unknown>")  # what `ast` calls a text without a file name
 
 
 @provides_operators

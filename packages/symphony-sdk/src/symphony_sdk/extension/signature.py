@@ -47,7 +47,13 @@ class Signature:
             fields.append(self._field(parameter, hints))
             inputs.append(self._input(parameter, hints))
         self.inputs = tuple(inputs)
-        self._struct = msgspec.defstruct("Inputs", fields, kw_only=True, forbid_unknown_fields=True)
+        try:
+            self._struct = msgspec.defstruct("Inputs", fields, kw_only=True, forbid_unknown_fields=True)
+        except TypeError as error:
+            raise self._error(
+                f"a default of {owner!r} would be shared between calls: {error}",
+                "Make the default's class frozen, or use None as the default.",
+            ) from error
         self._decoder = msgspec.msgpack.Decoder(self._struct, dec_hook=decode_hook)
         if "return" not in hints:
             raise self._error(f"{owner!r} has no return annotation", "Write `-> TYPE`, or `-> None`.")
@@ -123,7 +129,7 @@ class Signature:
     def _input(self, parameter: inspect.Parameter, hints: dict[str, Any]) -> PortSpec:
         schema = self._schema(parameter.name, hints[parameter.name])
         required = parameter.default is parameter.empty
-        default = None if required else msgspec.to_builtins(parameter.default, enc_hook=encode_hook)
+        default = None if required else _json_like(parameter.default)
         return PortSpec(
             name=parameter.name,
             schema=schema,
@@ -150,15 +156,21 @@ class Signature:
 
     def _schema(self, port: str, hint: Any) -> dict[str, Any]:
         try:
-            return msgspec.json.schema(hint, schema_hook=schema_hook)
+            schema: dict[str, Any] = _json_like(msgspec.json.schema(hint, schema_hook=schema_hook))
         except Exception as error:
             raise self._error(
                 f"the port {port!r} of {self.owner!r} has a type that JSON Schema cannot say: {error}",
                 "Use JSON-like types, dataclasses, TypedDicts, msgspec Structs, enums, dates or paths.",
             ) from error
+        return schema
 
     def _error(self, message: str, hint: str = "") -> ExtensionError:
         return ExtensionError(message, code="SYM-E010", hint=hint, **self._place)
+
+
+def _json_like(value: Any) -> Any:
+    """`value` as JSON has it, with lists for tuples: what the host decodes is equal to what was declared."""
+    return msgspec.json.decode(msgspec.json.encode(value, enc_hook=encode_hook))
 
 
 def _bare(hint: Any) -> Any:
