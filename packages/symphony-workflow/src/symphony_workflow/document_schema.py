@@ -45,7 +45,7 @@ class _Described(TypedDict, total=False):
 
 
 class _Called(_Described, total=False):
-    retry: RetryFields
+    retry: Annotated[RetryFields, Field(description="How often a failure is tried again")]
     timeout: Timeout | None
 
 
@@ -113,8 +113,8 @@ class ControlEdgeFields(TypedDict):
     """An edge that only orders."""
 
     kind: Literal["control"]
-    source: Annotated[NodeId, Field(alias="from")]
-    target: Annotated[NodeId, Field(alias="to")]
+    source: Annotated[NodeId, Field(alias="from", description="The node that runs first")]
+    target: Annotated[NodeId, Field(alias="to", description="The node that waits")]
 
 
 @with_config(_STRICT)
@@ -122,8 +122,8 @@ class ConditionalEdgeFields(TypedDict):
     """An edge that orders, and skips its target where the condition does not hold."""
 
     kind: Literal["conditional"]
-    source: Annotated[NodeId, Field(alias="from")]
-    target: Annotated[NodeId, Field(alias="to")]
+    source: Annotated[NodeId, Field(alias="from", description="The node that runs first")]
+    target: Annotated[NodeId, Field(alias="to", description="The node that waits")]
     condition: Condition
 
 
@@ -145,26 +145,28 @@ class InputFields(TypedDict, total=False):
 
     schema: Annotated[dict[str, Any], Field(description="JSON Schema of the value")]
     required: Annotated[bool, Field(description="True unless there is a default")]
-    default: Any
-    description: str
+    default: Annotated[Any, Field(description="The value where none is given")]
+    description: Annotated[str, Field(description="What it is, for people")]
 
 
 @with_config(ConfigDict(strict=True, extra="allow"))
 class MetadataFields(TypedDict, total=False):
     """Who made the workflow and when; any further key is kept."""
 
-    author: str
+    author: Annotated[str, Field(description="A person or an organisation")]
     created: Annotated[str, Field(description="ISO 8601")]
     modified: Annotated[str, Field(description="ISO 8601")]
-    tags: list[str]
+    tags: Annotated[list[str], Field(description="Words to find it by")]
 
 
 class _Optional(TypedDict, total=False):
     name: Annotated[str, Field(description="What people read")]
-    metadata: MetadataFields
-    inputs: dict[PortName, InputFields]
-    edges: list[EdgeFields]
-    outputs: dict[PortName, NodePort]
+    metadata: Annotated[MetadataFields, Field(description="Who made it and when")]
+    inputs: Annotated[dict[PortName, InputFields], Field(description="What a run is given, by name")]
+    edges: Annotated[list[EdgeFields], Field(description="What leads from node to node")]
+    outputs: Annotated[
+        dict[PortName, NodePort], Field(description="What a run hands back: node.port by name")
+    ]
 
 
 @with_config(_STRICT)
@@ -172,8 +174,8 @@ class WorkflowFields(_Optional):
     """A workflow file of Symphony."""
 
     schema: Annotated[int, Field(ge=SCHEMA, le=SCHEMA, description="Version of the format")]
-    id: Annotated[str, Field(pattern=f"^{WORKFLOW_ID.pattern}$")]
-    nodes: dict[NodeId, NodeFields]
+    id: Annotated[str, Field(pattern=f"^{WORKFLOW_ID.pattern}$", description="The name that programs use")]
+    nodes: Annotated[dict[NodeId, NodeFields], Field(description="The nodes by id")]
 
 
 @cache
