@@ -39,7 +39,7 @@ class Index:
         self._durable = True  # what SQLite starts with
 
     def _connect(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self._path, BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        db = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             db.execute("pragma journal_mode = wal")
             db.execute("pragma synchronous = full")
