@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -26,6 +27,19 @@ MEMBERS = sorted(
     for file in ROOT.glob(pattern)
 )
 COVERAGE_FLOOR = 80  # per cent of lines and branches, of each package
+
+
+def let_pyenv_run_every_python() -> None:
+    """Choose all of pyenv's versions that are tested: its commands are there for each, and run only chosen ones."""
+    if "PYENV_VERSION" in os.environ or shutil.which("pyenv") is None:
+        return
+    listing = subprocess.run(["pyenv", "versions", "--bare"], capture_output=True, text=True, check=False)
+    installed = [version for version in listing.stdout.split() if version.rpartition(".")[0] in PYTHONS]
+    if installed:
+        os.environ["PYENV_VERSION"] = ":".join(installed)
+
+
+let_pyenv_run_every_python()
 
 
 def import_names(member: Path) -> list[str]:

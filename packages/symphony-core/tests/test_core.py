@@ -7,7 +7,7 @@ from symphony_core import SymphonyCore, bind_inputs
 from symphony_sdk import Context, operator
 from symphony_sdk.errors import RunError, WorkflowError
 from symphony_sdk.events import RunCompleted, RunPaused, RunResumed, RunStarted
-from symphony_sdk.ports import PlanAdvice
+from symphony_sdk.ports import ExtensionInfo, PlanAdvice
 from symphony_sdk.testing.fakes import FakeConductor, FakeDagTracker, FakeExecutor, FakeExtensions, FakePit
 from symphony_sdk.values import decode
 from symphony_workflow import WorkflowBuilder, from_document
@@ -66,6 +66,23 @@ def test_a_workflow_with_faults_is_refused_with_all_of_them_and_nothing_starts()
         assert tracker.requests == {}
         assert [finding.node for finding in await core.validate(workflow("acme.text.shuot"))] == ["shout"]
         assert await core.validate(workflow()) == []
+
+    asyncio.run(main())
+
+
+def test_an_operation_of_an_unusable_extension_is_explained_with_its_reason():
+    class Disabled(FakeExtensions):
+        async def extensions(self):
+            return [ExtensionInfo("acme.text", "1", "operator", "disabled", reason="switched off: too loud")]
+
+        async def operations(self):
+            return {}
+
+    async def main():
+        core = SymphonyCore(pit=FakePit(), extensions=Disabled(), executors={})
+        [finding] = await core.validate(workflow())
+        assert finding.code == "SYM-W013"
+        assert finding.hint.startswith("The extension acme.text is disabled: switched off: too loud.")
 
     asyncio.run(main())
 

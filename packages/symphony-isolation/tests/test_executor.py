@@ -7,6 +7,7 @@ from collections import Counter
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import msgspec
 import pytest
 import symphony_isolation
 from hypothesis import given, settings
@@ -84,11 +85,11 @@ def test_progress_is_reported_between_start_and_end(house):
     asyncio.run(scenario())
 
 
-def test_only_a_lost_worker_of_an_idempotent_operation_is_worth_another_attempt(house):
+def test_what_may_go_better_is_worth_another_attempt_where_nothing_is_done_twice(house):
     async def scenario():
         async with house.opened(house.zoo()) as extensions:
             executor = LocalExecutor(extensions)
-            crashed, killed, failed = Recorder(1), Recorder(1), Recorder(1)
+            crashed, killed, failed, late, wrong = (Recorder(1) for _ in range(5))
             executor.submit([node_call("acme.zoo.crash", how="os._exit")], crashed)
             await crashed.wait()
             executor.submit([node_call("acme.zoo.wait")], killed)
@@ -97,13 +98,19 @@ def test_only_a_lost_worker_of_an_idempotent_operation_is_worth_another_attempt(
             await killed.wait()
             executor.submit([node_call("acme.zoo.fail")], failed)
             await failed.wait()
-            return [recorder.finals[0] for recorder in (crashed, killed, failed)]
+            executor.submit([msgspec.structs.replace(node_call("acme.zoo.wait"), timeout=0.05)], late)
+            await late.wait()
+            executor.submit([node_call("acme.zoo.echo", text=7)], wrong)
+            await wrong.wait()
+            return [recorder.finals[0] for recorder in (crashed, killed, failed, late, wrong)]
 
     events = asyncio.run(scenario())
     assert [(event.error.code, event.retryable) for event in events] == [
         ("SYM-T003", False),
         ("SYM-T003", True),
-        ("SYM-E014", False),
+        ("SYM-E014", True),
+        ("SYM-T004", True),
+        ("SYM-T002", False),
     ]
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -11,17 +12,21 @@ from symphony_sdk.events import RunEvent
 from symphony_sdk.ports import (
     ConductorPort,
     ExecutorPort,
+    ExtensionInfo,
     ExtensionPort,
     PitPort,
     PlanAdvice,
     RunRequest,
     RunStatus,
 )
-from symphony_workflow import Finding, Workflow, check, to_document, validate
+from symphony_workflow import Finding, Workflow, to_document, validate
+from symphony_workflow.findings import invalid_workflow
 
 from symphony_core.inputs import bind_inputs
 
 _log = logging.getLogger(__name__)
+
+_UNKNOWN_OPERATION = "SYM-W013"
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -69,7 +74,11 @@ class SymphonyCore:
         Args:
             workflow: The workflow.
         """
-        return validate(workflow, await self._extensions.operations())
+        findings = validate(workflow, await self._extensions.operations())
+        if not any(finding.code == _UNKNOWN_OPERATION for finding in findings):
+            return findings
+        infos = [info for info in await self._extensions.extensions() if info.reason]
+        return [_explained(finding, workflow, infos) for finding in findings]
 
     async def start(
         self,
@@ -91,7 +100,9 @@ class SymphonyCore:
             WorkflowError: The workflow or an input has a fault; all of them are listed.
             RunError: There is no such executor.
         """
-        check(workflow, await self._extensions.operations())
+        findings = await self.validate(workflow)
+        if any(finding.severity == "error" for finding in findings):
+            raise invalid_workflow(workflow, findings)
         encoded = bind_inputs(workflow, inputs)
         document = to_document(workflow)
         place = executor or (await self._advice(document)).executor or "local"
@@ -203,3 +214,13 @@ class SymphonyCore:
                     observer(event)
                 except Exception:  # noqa: BLE001 - an observer is foreign code; it harms neither run nor others
                     _log.exception("an observer failed at event %d of run %s", event.sequence, run)
+
+
+def _explained(finding: Finding, workflow: Workflow, infos: Sequence[ExtensionInfo]) -> Finding:
+    """The finding, with the reason where the extension that would bring the operation cannot be used."""
+    uses = next((getattr(node, "uses", "") for node in workflow.nodes if node.id == finding.node), "")
+    for info in infos:
+        if finding.code == _UNKNOWN_OPERATION and uses.startswith(f"{info.id}."):
+            hint = f"The extension {info.id} is {info.state}: {info.reason}. See `symphony doctor`."
+            return replace(finding, hint=hint)
+    return finding

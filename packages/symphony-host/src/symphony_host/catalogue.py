@@ -121,12 +121,23 @@ def load_catalogue(settings: Settings, *, refresh: bool = False) -> Catalogue:
     for record in records:
         if (pattern := settings.denial(record.id)) is not None:
             switched_off[record.id] = f"denied by {pattern!r} in the setting `denied`"
-    resolution = resolve(records, switched_off)
+    misconfigured = {
+        record.id: error
+        for record in records
+        if record.usable
+        and record.id not in switched_off
+        and settings.mentions(record.id)  # the check of settings is not light
+        and (error := _settings_fault(settings, record)) is not None
+    }
+    unusable = switched_off | {extension: error.message for extension, error in misconfigured.items()}
+    resolution = resolve(records, unusable)
 
     def entry(record: ExtensionRecord) -> CatalogueEntry:
         if record.id in switched_off:
             return CatalogueEntry(record, "disabled", switched_off[record.id])
         problems = resolution.problems.get(record.id, ())
+        if record.id in misconfigured:
+            problems = (misconfigured[record.id],)
         if (error := record.error) is not None:
             problems = (error, *problems)
         if problems:
@@ -146,3 +157,13 @@ def _if_trusted(record: ExtensionRecord, settings: Settings) -> ExtensionRecord:
     import msgspec
 
     return record.with_changes(fault=msgspec.to_builtins(refusal.payload()))
+
+
+def _settings_fault(settings: Settings, record: ExtensionRecord) -> "SymphonyError | None":
+    from symphony_sdk.errors import ConfigurationError
+
+    try:
+        settings.of_extension(record)
+    except ConfigurationError as error:
+        return error
+    return None

@@ -163,7 +163,14 @@ class Host:
             except SymphonyError as error:
                 self.lifecycle.move(record.id, "failed", error=error)
                 unusable.append(
-                    ExtensionInfo(record.id, record.version, record.kind, "failed", reason=str(error))
+                    ExtensionInfo(
+                        record.id,
+                        record.version,
+                        record.kind,
+                        "failed",
+                        reason=error.message,
+                        error=error.payload(),
+                    )
                 )
         return IsolatedExtensions(
             specs,

@@ -70,6 +70,19 @@ class Settings(NamedTuple):
         """
         return next((pattern for pattern in self.denied if fnmatchcase(extension, pattern)), None)
 
+    def mentions(self, extension: str) -> bool:
+        """Whether any layer says something of an extension's own settings.
+
+        Args:
+            extension: Its id.
+        """
+        prefix = f"{_EXTENSIONS}{_squashed(extension)}__"
+        return (
+            extension in self.tables
+            or any(variable.startswith(prefix) for variable in self.variables)
+            or any(owner == extension for owner, _, _ in self.overrides)
+        )
+
     def of_extension(self, record: "ExtensionRecord") -> dict[str, Any]:
         """The settings of an extension, checked, its defaults filled in.
 

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
-from symphony_sdk.errors import Cancelled, PeerGone, SymphonyError
+from symphony_sdk.errors import Cancelled, DeadlineExceeded, PeerGone, SymphonyError
 from symphony_sdk.messages import Progress
 from symphony_sdk.ports import ExtensionPort, NodeCall, NodeEvent, Resources
 
@@ -151,7 +151,12 @@ class LocalExecutor:
         return NodeEvent(call, "completed", outputs=outputs, seconds=result.seconds)
 
     async def _retryable(self, call: NodeCall, error: SymphonyError) -> bool:
-        if not isinstance(error, PeerGone):
+        """Whether the worker died, was too late, or the extension's own code failed, and nothing is done twice.
+
+        Anything else, such as inputs that do not fit or a permission that is missing, fails the same way again.
+        """
+        own = error.code == "SYM-E014" or not error.code.startswith("SYM-")
+        if not (own or isinstance(error, PeerGone | DeadlineExceeded)):
             return False
         try:
             operation = (await self._extensions.operations()).get(call.operation)

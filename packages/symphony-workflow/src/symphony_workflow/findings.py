@@ -46,7 +46,10 @@ def invalid_workflow(
         line: The line in `file`.
     """
     errors = [finding for finding in findings if finding.severity == "error"]
-    lines = [f"[{one.code}] {one.message} {one.hint}".rstrip() for one in errors[:SHOWN_FINDINGS]]
+    lines = [
+        f"[{one.code}] {one.message}" + (f" - {one.hint}" if one.hint else "")
+        for one in errors[:SHOWN_FINDINGS]
+    ]
     if len(errors) > SHOWN_FINDINGS:
         lines.append(f"and {len(errors) - SHOWN_FINDINGS} more")
     count = f"{len(errors)} faults" if len(errors) > 1 else "a fault"

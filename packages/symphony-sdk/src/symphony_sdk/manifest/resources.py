@@ -7,7 +7,7 @@ from symphony_sdk.manifest.quantities import Bytes, Seconds
 
 
 class ResourcesSection(BaseModel):
-    """Limits of the worker, which the operating system enforces; a host may set lower ones."""
+    """What the worker may use: memory and the time to load are enforced, the others say what it needs."""
 
     model_config = SECTION
 
