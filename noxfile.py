@@ -30,8 +30,11 @@ COVERAGE_FLOOR = 80  # per cent of lines and branches, of each package
 
 
 def let_pyenv_run_every_python() -> None:
-    """Choose all of pyenv's versions that are tested: its commands are there for each, and run only chosen ones."""
-    if "PYENV_VERSION" in os.environ or shutil.which("pyenv") is None:
+    """Choose all of pyenv's versions that are tested: its commands are there for each, and run only chosen ones.
+
+    The one that is chosen already is that of the `uv` that started us.
+    """
+    if shutil.which("pyenv") is None:
         return
     listing = subprocess.run(["pyenv", "versions", "--bare"], capture_output=True, text=True, check=False)
     installed = [version for version in listing.stdout.split() if version.rpartition(".")[0] in PYTHONS]
