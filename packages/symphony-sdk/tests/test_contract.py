@@ -1,5 +1,13 @@
 import pytest
 from symphony_sdk.testing import Contract
+from symphony_sdk.testing.contracts.artifact_store import ArtifactStoreContract
+from symphony_sdk.testing.fakes import FakeArtifactStore
+
+
+class TestFakeArtifactStore(ArtifactStoreContract):
+    @pytest.fixture
+    def artifact_store(self):
+        return FakeArtifactStore()
 
 
 class Rules(Contract):

@@ -57,7 +57,9 @@ class FakeArtifactStore:
         ref = ArtifactRef(sha256(kept).hexdigest(), len(kept), media_type, name)
         with self._lock:
             self._data[ref.id] = kept
-            self._infos[ref.id] = ArtifactInfo(ref, time.time(), dict(metadata or {}), lineage or Lineage())
+            known = self._infos.pop(ref.id, None)  # it comes last again: the newest
+            created = known.created if known else time.time()
+            self._infos[ref.id] = ArtifactInfo(ref, created, dict(metadata or {}), lineage or Lineage())
         return ref
 
     def get(self, id: str) -> bytes:
