@@ -5,9 +5,9 @@ from contextlib import redirect_stdout
 import pytest
 from symphony_host.plugins import PluginManager, Provided
 from symphony_host.trust import FAMILY, refusal_in_host
-from symphony_sdk.contributions import Executor, PitComponent, WorkflowTemplate
 from symphony_sdk.errors import ExtensionError, SymphonyError
 from symphony_sdk.events import RunCancelled
+from symphony_sdk.providers import Executor, PitComponent, WorkflowTemplate
 from symphony_sdk.testing import recording_context
 
 EXECUTOR = """

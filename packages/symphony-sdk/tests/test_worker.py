@@ -27,7 +27,7 @@ DEADLINE = 20.0
 EXTENSION = """
 import asyncio, threading
 from symphony_sdk import *
-from symphony_sdk.contributions import ArtifactRef
+from symphony_sdk.contributions import (ArtifactRef)
 
 entered = threading.Event()
 steps = []

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import msgspec
-from symphony_sdk.contributions import Services
 from symphony_sdk.errors import ErrorPayload, RunError
 from symphony_sdk.events import RunEvent, RunResumed, RunStarted
 from symphony_sdk.ports.executor import ExecutorPort, Resources
 from symphony_sdk.ports.pit import RunRequest, RunStatus
+from symphony_sdk.providers import Services
 from symphony_sdk.values import DECODING_ERRORS
 from symphony_workflow.document import from_document
 from symphony_workflow.model import Workflow

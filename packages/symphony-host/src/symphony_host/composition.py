@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 
 from symphony_core import SymphonyCore
 from symphony_isolation import IsolatedExtensions, WorkerLimits, WorkerSpec
-from symphony_sdk.contributions import ArtifactRef, PitRole
+from symphony_sdk.contributions import ArtifactRef
 from symphony_sdk.errors import PortError, SymphonyError, foreign_error
 from symphony_sdk.extension import Context, Files, Log
 from symphony_sdk.permissions import PermissionSet
@@ -27,6 +27,7 @@ from symphony_sdk.ports import (
     PoolManager,
     StaleManager,
 )
+from symphony_sdk.providers import PitRole
 
 from symphony_host.catalogue import Catalogue, load_catalogue
 from symphony_host.configuration import Settings

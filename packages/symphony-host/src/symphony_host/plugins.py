@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import pluggy
-from symphony_sdk import contributions
+from symphony_sdk import providers
 from symphony_sdk.errors import ExtensionError, SymphonyError, foreign_error
 from symphony_sdk.loading import collect, import_extension, plugin_manager
 from symphony_sdk.messages import message_type
@@ -125,49 +125,47 @@ class PluginManager:
         self._loaded.pop(extension, None)
         self._collected.clear()
 
-    def pit_components(self) -> "Mapping[str, Provided[contributions.PitComponent]]":
+    def pit_components(self) -> "Mapping[str, Provided[providers.PitComponent]]":
         """The providers of components of the Pit by role."""
-        return self._provided(
-            "symphony_pit_components", contributions.PitComponent, lambda each, _: each.role
-        )
+        return self._provided("symphony_pit_components", providers.PitComponent, lambda each, _: each.role)
 
-    def executors(self) -> "Mapping[str, Provided[contributions.Executor]]":
+    def executors(self) -> "Mapping[str, Provided[providers.Executor]]":
         """The providers of executors by name."""
-        return self._provided("symphony_executors", contributions.Executor, _by_name)
+        return self._provided("symphony_executors", providers.Executor, _by_name)
 
-    def transports(self) -> "Mapping[str, Provided[contributions.Transport]]":
+    def transports(self) -> "Mapping[str, Provided[providers.Transport]]":
         """The providers of transports by scheme."""
-        return self._provided("symphony_transports", contributions.Transport, lambda each, _: each.scheme)
+        return self._provided("symphony_transports", providers.Transport, lambda each, _: each.scheme)
 
-    def editors(self) -> "Mapping[str, Provided[contributions.Editor]]":
+    def editors(self) -> "Mapping[str, Provided[providers.Editor]]":
         """The providers of text editors by name."""
-        return self._provided("symphony_editors", contributions.Editor, _by_name)
+        return self._provided("symphony_editors", providers.Editor, _by_name)
 
-    def conductors(self) -> "Mapping[str, Provided[contributions.Conductor]]":
+    def conductors(self) -> "Mapping[str, Provided[providers.Conductor]]":
         """The providers of conductors by name."""
-        return self._provided("symphony_conductors", contributions.Conductor, _by_name)
+        return self._provided("symphony_conductors", providers.Conductor, _by_name)
 
-    def data_access(self) -> "Mapping[str, Provided[contributions.DataAccess]]":
+    def data_access(self) -> "Mapping[str, Provided[providers.DataAccess]]":
         """The providers of the access to the data by name."""
-        return self._provided("symphony_data_access", contributions.DataAccess, _by_name)
+        return self._provided("symphony_data_access", providers.DataAccess, _by_name)
 
-    def commands(self) -> "Mapping[str, Provided[contributions.FrontendCommand]]":
+    def commands(self) -> "Mapping[str, Provided[providers.FrontendCommand]]":
         """The commands for user interfaces by name."""
-        return self._provided("symphony_commands", contributions.FrontendCommand, _by_name)
+        return self._provided("symphony_commands", providers.FrontendCommand, _by_name)
 
-    def cli_commands(self) -> "Mapping[str, Provided[contributions.CliCommand]]":
+    def cli_commands(self) -> "Mapping[str, Provided[providers.CliCommand]]":
         """The commands for the command line by name."""
-        return self._provided("symphony_cli", contributions.CliCommand, _by_name)
+        return self._provided("symphony_cli", providers.CliCommand, _by_name)
 
     def message_types(self) -> "Mapping[str, Provided[type]]":
         """The message types by wire name."""
         return self._provided("symphony_message_types", type, lambda each, _: message_type(each))
 
-    def workflow_templates(self) -> "Mapping[str, Provided[contributions.WorkflowTemplate]]":
+    def workflow_templates(self) -> "Mapping[str, Provided[providers.WorkflowTemplate]]":
         """The workflow templates by `extension/name`."""
         return self._provided(
             "symphony_workflow_templates",
-            contributions.WorkflowTemplate,
+            providers.WorkflowTemplate,
             lambda each, extension: f"{extension}/{each.name}",
         )
 

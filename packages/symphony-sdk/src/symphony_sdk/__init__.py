@@ -7,57 +7,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from symphony_sdk.contributions import (
-        AddonSpec as AddonSpec,
-    )
-    from symphony_sdk.contributions import (
-        ArtifactRef as ArtifactRef,
-    )
-    from symphony_sdk.contributions import (
-        CliCommand as CliCommand,
-    )
-    from symphony_sdk.contributions import (
-        CommandSpec as CommandSpec,
-    )
-    from symphony_sdk.contributions import (
-        Conductor as Conductor,
-    )
-    from symphony_sdk.contributions import (
-        DataAccess as DataAccess,
-    )
-    from symphony_sdk.contributions import (
-        Editor as Editor,
-    )
-    from symphony_sdk.contributions import (
-        Executor as Executor,
-    )
-    from symphony_sdk.contributions import (
-        FrontendCommand as FrontendCommand,
-    )
-    from symphony_sdk.contributions import (
-        OperationSpec as OperationSpec,
-    )
-    from symphony_sdk.contributions import (
-        PanelSpec as PanelSpec,
-    )
-    from symphony_sdk.contributions import (
-        PitComponent as PitComponent,
-    )
-    from symphony_sdk.contributions import (
-        PortSpec as PortSpec,
-    )
-    from symphony_sdk.contributions import (
-        Services as Services,
-    )
-    from symphony_sdk.contributions import (
-        ThemeSpec as ThemeSpec,
-    )
-    from symphony_sdk.contributions import (
-        Transport as Transport,
-    )
-    from symphony_sdk.contributions import (
-        WorkflowTemplate as WorkflowTemplate,
-    )
+    from symphony_sdk.contributions import AddonSpec as AddonSpec
+    from symphony_sdk.contributions import ArtifactRef as ArtifactRef
+    from symphony_sdk.contributions import CommandSpec as CommandSpec
+    from symphony_sdk.contributions import OperationSpec as OperationSpec
+    from symphony_sdk.contributions import PanelSpec as PanelSpec
+    from symphony_sdk.contributions import PortSpec as PortSpec
+    from symphony_sdk.contributions import ThemeSpec as ThemeSpec
     from symphony_sdk.errors import (
         Cancelled as Cancelled,
     )
@@ -145,6 +101,16 @@ if TYPE_CHECKING:
     from symphony_sdk.messages import (
         message as message,
     )
+    from symphony_sdk.providers import CliCommand as CliCommand
+    from symphony_sdk.providers import Conductor as Conductor
+    from symphony_sdk.providers import DataAccess as DataAccess
+    from symphony_sdk.providers import Editor as Editor
+    from symphony_sdk.providers import Executor as Executor
+    from symphony_sdk.providers import FrontendCommand as FrontendCommand
+    from symphony_sdk.providers import PitComponent as PitComponent
+    from symphony_sdk.providers import Services as Services
+    from symphony_sdk.providers import Transport as Transport
+    from symphony_sdk.providers import WorkflowTemplate as WorkflowTemplate
 
 __version__ = "0.1.0"
 
@@ -152,21 +118,11 @@ _HOME = {
     "contributions": (
         "AddonSpec",
         "ArtifactRef",
-        "CliCommand",
         "CommandSpec",
-        "Conductor",
-        "DataAccess",
-        "Editor",
-        "Executor",
-        "FrontendCommand",
         "OperationSpec",
         "PanelSpec",
-        "PitComponent",
         "PortSpec",
-        "Services",
         "ThemeSpec",
-        "Transport",
-        "WorkflowTemplate",
     ),
     "errors": ("Cancelled", "ExtensionError", "PermissionDenied", "SymphonyError"),
     "extension": ("Addon", "Context", "Instrument", "Operator", "operator"),
@@ -192,6 +148,18 @@ _HOME = {
         "provides_workflow_templates",
     ),
     "messages": ("message",),
+    "providers": (
+        "CliCommand",
+        "Conductor",
+        "DataAccess",
+        "Editor",
+        "Executor",
+        "FrontendCommand",
+        "PitComponent",
+        "Services",
+        "Transport",
+        "WorkflowTemplate",
+    ),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

@@ -10,7 +10,10 @@ from collections.abc import Iterable
 
 import pluggy
 
-from symphony_sdk.contributions import (
+from symphony_sdk.events import RunEvent
+from symphony_sdk.extension import Addon, Context, Instrument, Operator
+from symphony_sdk.markers import PROJECT
+from symphony_sdk.providers import (
     CliCommand,
     Conductor,
     DataAccess,
@@ -21,9 +24,6 @@ from symphony_sdk.contributions import (
     Transport,
     WorkflowTemplate,
 )
-from symphony_sdk.events import RunEvent
-from symphony_sdk.extension import Addon, Context, Instrument, Operator
-from symphony_sdk.markers import PROJECT
 
 _hookspec = pluggy.HookspecMarker(PROJECT)
 

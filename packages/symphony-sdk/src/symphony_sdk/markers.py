@@ -12,7 +12,9 @@ import pluggy
 if TYPE_CHECKING:
     import msgspec
 
-    from symphony_sdk.contributions import (
+    from symphony_sdk.events import RunEvent
+    from symphony_sdk.extension import Addon, Context, Instrument, Operator
+    from symphony_sdk.providers import (
         CliCommand,
         Conductor,
         DataAccess,
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
         Transport,
         WorkflowTemplate,
     )
-    from symphony_sdk.events import RunEvent
-    from symphony_sdk.extension import Addon, Context, Instrument, Operator
 
 PROJECT = "symphony"
 """The name under which pluggy knows the hooks of Symphony."""

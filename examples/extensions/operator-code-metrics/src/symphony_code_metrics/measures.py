@@ -138,7 +138,7 @@ def _branches(node: ast.AST, prefix: str, measured: PythonText) -> int:
             elif kind is ast.ClassDef:
                 _note_docstring(child, measured.docstrings)
                 _branches(child, f"{prefix}{child.name}.", measured)
-            elif kind is ast.Lambda or not isinstance(child, ast.AST):
+            elif kind is ast.Lambda or not issubclass(kind, ast.AST):
                 continue
             else:
                 if kind in _ONE_BRANCH:
