@@ -257,7 +257,7 @@ class Host:
 
 
 class HostServices(NamedTuple):
-    """What a part is made with; see [Services][symphony_sdk.contributions.Services].
+    """What a part is made with; see [Services][symphony_sdk.providers.Services].
 
     Args:
         config: The settings of the extension that brings the part.

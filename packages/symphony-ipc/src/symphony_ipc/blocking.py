@@ -37,6 +37,9 @@ from symphony_ipc.payload import (
 )
 from symphony_ipc.window import Window
 
+LAST_WORD: Final = 1.0
+"""Seconds that the reason of the end waits for a sender that is in the middle of a frame."""
+
 _URGENT_PONGS: Final = 16  # a peer that has more PINGs unanswered does not read the answers either
 
 
@@ -114,7 +117,7 @@ class BlockingConnection:
                     self._dispatch(envelope, handler)
             self._end(self._broken(None))
         except MalformedMessage as error:
-            self._send_urgent(encode_error(0, error))
+            self._say_last(encode_error(0, error))
             self._end(error)
         except SymphonyError as error:
             self._end(error)
@@ -285,6 +288,16 @@ class BlockingConnection:
         """Send before all who wait for the lock; if it is held, its holder sends the frame next."""
         self._urgent.append(frame)
         self._flush_urgent()
+
+    def _say_last(self, frame: tuple[Buffer, ...]) -> None:
+        """Send a frame before the end: a sender that holds the lock is waited for, unless it is stuck."""
+        self._urgent.append(frame)
+        if self._send_lock.acquire(timeout=LAST_WORD):
+            try:
+                with suppress(PeerGone):
+                    self._write_urgent()
+            finally:
+                self._send_lock.release()
 
     def _flush_urgent(self) -> None:
         # Whoever appends while the lock is held may come too late for its holder: so each looks again.
