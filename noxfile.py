@@ -173,6 +173,7 @@ def alone(session: nox.Session, member: Path) -> None:
     folder = Path(session.create_tmp()).resolve()
     shutil.rmtree(folder / "tests", ignore_errors=True)
     shutil.copytree(member / "tests", folder / "tests")
+    shutil.copy(member / "README.md", folder)  # its examples are tested
     session.chdir(folder)
     session.run(
         "pytest", "-n", "2", "-c", str(ROOT / "pyproject.toml"), "--rootdir", ".", "tests", *session.posargs
