@@ -95,3 +95,10 @@ def test_a_sibling_is_required_in_the_range_of_this_minor_version(member, member
 def test_the_workspace_serves_every_member_from_its_folder(root, members):
     sources = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["uv"]["sources"]
     assert sources == {member.project["name"]: {"workspace": True} for member in members}
+
+
+def test_every_benchmark_is_in_the_table_of_benchmarks(root):
+    named = set(
+        re.findall(r"^\| `(\w+\.py)` \|", (root / "benchmarks" / "README.md").read_text(), re.MULTILINE)
+    )
+    assert named == {script.name for script in root.glob("benchmarks/*.py")}
