@@ -173,6 +173,7 @@ def test_version_is_the_same_by_every_way(environment: dict[str, str]) -> None:
     ("arguments", "message"),
     [
         (["nosuch"], "no such command 'nosuch'"),
+        (["lst"], "Did you mean `symphony list`?"),
         (["run"], "missing argument 'FLOW'"),
         (["list", "--nosuch"], "no such option"),
         (["new", "operator", "Word Count"], "'Word Count'"),

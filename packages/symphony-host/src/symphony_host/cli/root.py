@@ -3,6 +3,7 @@
 import importlib
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import click
@@ -129,9 +130,11 @@ def _contained(entry: CommandEntry) -> click.Command:
 def _usage(error: click.UsageError) -> SymphonyError:
     path = error.ctx.command_path if error.ctx else "symphony"
     message = error.format_message().rstrip(".")
-    return usage_error(
-        message[:1].lower() + message[1:], f"`{path} --help` shows what can be given, with an example."
-    )
+    hint = f"`{path} --help` shows what can be given, with an example."
+    if isinstance(error, click.NoSuchCommand) and path == "symphony":
+        near = get_close_matches(error.command_name, [*COMMANDS, *extension_commands()], n=1)
+        hint = f"Did you mean `symphony {near[0]}`?" if near else hint
+    return usage_error(message[:1].lower() + message[1:], hint)
 
 
 def _of_system(error: OSError) -> SymphonyError:
