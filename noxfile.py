@@ -26,6 +26,7 @@ MEMBERS = sorted(
     for pattern in ("packages/*/pyproject.toml", "examples/extensions/*/pyproject.toml")
     for file in ROOT.glob(pattern)
 )
+PEERS = ["dask", "datasette", "diskcache", "llm", "networkx", "stevedore"]  # what benchmarks compare us with
 COVERAGE_FLOOR = 80  # per cent of lines and branches, of each package
 
 
@@ -128,6 +129,7 @@ def docs(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Run every benchmark, or those named: `nox -s bench -- manifest_parse`."""
     install(session)
+    session.run_install("uv", "pip", "install", "--quiet", *PEERS)  # of the date that pyproject.toml names
     for script in sorted(ROOT.glob("benchmarks/*.py")):
         if not session.posargs or script.stem in session.posargs:
             session.log(f"== {script.stem}")
