@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
+import os
 import random
+import signal
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
@@ -113,11 +116,23 @@ def test_a_run_of_a_killed_process_is_shown_as_interrupted_and_goes_on_here(desk
     desk.play(story())
 
 
+def stop_between_commits(child, log):
+    """Stop a process while it does not hold the lock of its log, because this one does."""
+    connection = sqlite3.connect(log, timeout=30, isolation_level=None)
+    try:
+        connection.execute("begin immediate")
+        child.send_signal(signal.SIGSTOP)
+        assert os.WIFSTOPPED(os.waitpid(child.pid, os.WUNTRACED)[1]), "the run ended before it was stopped"
+        connection.execute("rollback")
+    finally:
+        connection.close()
+
+
 def test_a_run_that_is_alive_in_another_process_is_not_resumed_but_can_be_followed(desk, tmp_path):
     child = start_child(tmp_path, tmp_path / "ledger")
     try:
         run = child.stdout.readline().split()[1]
-        child.send_signal(19)  # SIGSTOP: alive, and in the middle of the run
+        stop_between_commits(child, tmp_path / "runs.sqlite")  # alive, and in the middle of the run
 
         async def refused():
             async with desk.open() as tracker:
@@ -128,7 +143,7 @@ def test_a_run_that_is_alive_in_another_process_is_not_resumed_but_can_be_follow
                     assert caught.value.code == "SYM-R006"
                 follow = asyncio.create_task(desk.follow(tracker, run))
                 await asyncio.sleep(0)
-                child.send_signal(18)  # SIGCONT
+                child.send_signal(signal.SIGCONT)
                 events = await follow
                 assert [event.sequence for event in events] == list(range(1, len(events) + 1))
                 assert isinstance(events[-1], RunCompleted)
