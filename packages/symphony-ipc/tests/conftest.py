@@ -4,7 +4,8 @@ import asyncio
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,13 @@ class WorkerProcess(msgspec.Struct):
     connection: Connection
     process: subprocess.Popen[str]
     notifications: list[msgspec.Struct]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A directory whose path leaves room for the name of a socket, wherever the tests are run from."""
+    with tempfile.TemporaryDirectory(prefix="symphony-", dir="/tmp") as name:
+        yield Path(name)
 
 
 @pytest.fixture

@@ -20,21 +20,21 @@ async def ignore(connection):
     pass
 
 
-def test_two_processes_connect_at_a_path_and_ask_each_other(tmp_path):
+def test_two_processes_connect_at_a_path_and_ask_each_other(folder):
     async def main():
         transport: TransportPort = UnixTransport("host")
         accepted: asyncio.Queue[ConnectionPort] = asyncio.Queue()
-        address = f"unix:{tmp_path}/run/s"
+        address = f"unix:{folder}/run/s"
         listener: ListenerPort = await transport.listen(address, accepted.put, token=b"t", handler=answer)
         assert listener.address == address
-        assert (tmp_path / "run").stat().st_mode & 0o777 == 0o700
-        assert (tmp_path / "run/s").stat().st_mode & 0o777 == 0o600
+        assert (folder / "run").stat().st_mode & 0o777 == 0o700
+        assert (folder / "run/s").stat().st_mode & 0o777 == 0o600
         client = await UnixTransport("client").connect(address, token=b"t", handler=answer)
         server = await accepted.get()
         assert await client.request(Done(), Done, timeout=20) == Done()
         assert await server.request(Done(), Done, timeout=20) == Done()
         await listener.close()
-        assert not (tmp_path / "run/s").exists()
+        assert not (folder / "run/s").exists()
         assert await client.request(Done(), Done, timeout=20) == Done(), "open connections stay"
         await client.close()
         assert await server.wait_closed() is not None
@@ -43,16 +43,16 @@ def test_two_processes_connect_at_a_path_and_ask_each_other(tmp_path):
     asyncio.run(main())
 
 
-def test_a_wrong_token_and_a_stranger_do_not_end_the_listener(tmp_path):
+def test_a_wrong_token_and_a_stranger_do_not_end_the_listener(folder):
     async def main():
         transport = UnixTransport("host")
-        address = f"unix:{tmp_path}/run/s"
+        address = f"unix:{folder}/run/s"
         listener = await transport.listen(address, ignore, token=b"t", handler=answer)
         with pytest.raises(TransportError) as caught:
             await transport.connect(address, token=b"wrong")
         assert caught.value.code == "SYM-T008"
         with socket.socket(socket.AF_UNIX) as stranger:
-            stranger.connect(f"{tmp_path}/run/s")
+            stranger.connect(f"{folder}/run/s")
             stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
             client = await transport.connect(address, token=b"t")
         assert await client.request(Done(), Done, timeout=20) == Done()
@@ -62,35 +62,35 @@ def test_a_wrong_token_and_a_stranger_do_not_end_the_listener(tmp_path):
     asyncio.run(main())
 
 
-def test_a_directory_that_others_may_enter_is_refused(tmp_path):
-    tmp_path.chmod(0o755)
+def test_a_directory_that_others_may_enter_is_refused(folder):
+    folder.chmod(0o755)
     with pytest.raises(TransportError, match="755") as caught:
-        asyncio.run(UnixTransport("host").listen(f"unix:{tmp_path}/s", ignore))
+        asyncio.run(UnixTransport("host").listen(f"unix:{folder}/s", ignore))
     assert caught.value.code == "SYM-T010"
-    assert f"chmod 700 {tmp_path}" in caught.value.hint
+    assert f"chmod 700 {folder}" in caught.value.hint
 
 
-def test_a_peer_of_another_user_is_refused(tmp_path, monkeypatch):
+def test_a_peer_of_another_user_is_refused(folder, monkeypatch):
     async def main():
         transport = UnixTransport("host")
-        listener = await transport.listen(f"unix:{tmp_path}/run/s", ignore)
-        user = (tmp_path / "run").stat().st_uid
+        listener = await transport.listen(f"unix:{folder}/run/s", ignore)
+        user = (folder / "run").stat().st_uid
         monkeypatch.setattr("os.getuid", lambda: user + 1)
         with pytest.raises(TransportError, match=f"belongs to user {user}") as caught:
-            await transport.connect(f"unix:{tmp_path}/run/s")
+            await transport.connect(f"unix:{folder}/run/s")
         assert caught.value.code == "SYM-T008"
         await listener.close()
 
     asyncio.run(main())
 
 
-def test_one_path_has_one_listener_and_what_a_killed_one_left_is_taken_over(tmp_path):
+def test_one_path_has_one_listener_and_what_a_killed_one_left_is_taken_over(folder):
     async def main():
-        address = f"unix:{tmp_path}/run/s"
-        (tmp_path / "run").mkdir(mode=0o700)
-        code = f"import os, signal, socket; s = socket.socket(socket.AF_UNIX); s.bind('{tmp_path}/run/s'); s.listen(); os.kill(os.getpid(), signal.SIGKILL)"
+        address = f"unix:{folder}/run/s"
+        (folder / "run").mkdir(mode=0o700)
+        code = f"import os, signal, socket; s = socket.socket(socket.AF_UNIX); s.bind('{folder}/run/s'); s.listen(); os.kill(os.getpid(), signal.SIGKILL)"
         await asyncio.to_thread(subprocess.run, [sys.executable, "-c", code], check=False)
-        assert (tmp_path / "run/s").exists()
+        assert (folder / "run/s").exists()
         listener = await UnixTransport("host").listen(address, ignore)
         with pytest.raises(TransportError, match="listens at"):
             await UnixTransport("other").listen(address, ignore)
@@ -107,10 +107,10 @@ def test_one_path_has_one_listener_and_what_a_killed_one_left_is_taken_over(tmp_
         pytest.param("file/s", id="in a file"),
     ],
 )
-def test_an_address_that_cannot_be_used_is_named(tmp_path, path):
-    (tmp_path / "file").touch()
-    tmp_path.chmod(0o700)
-    address = f"unix:{tmp_path}/{path}"
+def test_an_address_that_cannot_be_used_is_named(folder, path):
+    (folder / "file").touch()
+    folder.chmod(0o700)
+    address = f"unix:{folder}/{path}"
     with pytest.raises(TransportError) as caught:
         asyncio.run(UnixTransport("client").connect(address))
     assert caught.value.code == "SYM-T010"
@@ -127,7 +127,7 @@ def test_an_address_of_another_kind_is_refused(address):
         asyncio.run(UnixTransport("client").connect(address))
 
 
-def test_a_listener_survives_running_out_of_descriptors(tmp_path, monkeypatch):
+def test_a_listener_survives_running_out_of_descriptors(folder, monkeypatch):
     async def main():
         transport = UnixTransport("host")
         loop = asyncio.get_running_loop()
@@ -140,8 +140,8 @@ def test_a_listener_survives_running_out_of_descriptors(tmp_path, monkeypatch):
             return await real(sock)
 
         monkeypatch.setattr(loop, "sock_accept", accept)
-        listener = await transport.listen(f"unix:{tmp_path}/run/s", ignore, handler=answer)
-        client = await transport.connect(f"unix:{tmp_path}/run/s")
+        listener = await transport.listen(f"unix:{folder}/run/s", ignore, handler=answer)
+        client = await transport.connect(f"unix:{folder}/run/s")
         assert await client.request(Done(), Done, timeout=20) == Done()
         assert failed
         await client.close()

@@ -239,9 +239,9 @@ def _check_user(sock: socket.socket) -> None:
 
 
 def _unusable(address: str, error: OSError) -> TransportError:
-    reason = error.strerror or str(error)
+    length = len(os.fsencode(_path_of(address)))
     return TransportError(
-        f"{address} cannot be used: {reason}",
+        f"{address} cannot be used: {error.strerror or error} ({length} bytes)",
         code="SYM-T010",
-        hint="Something must listen there, and the path must be short (about 100 bytes) and writable.",
+        hint="Something must listen there; the path must be writable and shorter than 108 bytes (macOS: 104).",
     )
