@@ -49,10 +49,7 @@ def test_a_valid_answer_in_front_of_a_malformed_frame_is_delivered(raw):
         async with raw() as (connection, peer):
             asked = asyncio.create_task(connection.request(Done(), Done))
             await peer.receive()
-            answer = struct.pack("<I", len(DONE) + 24) + msgspec.msgpack.encode(
-                [4, 1, "worker.done/1", None, "", "", None, bytes(DONE)]
-            )
-            body = answer[4:]
+            body = msgspec.msgpack.encode([4, 1, "worker.done/1", None, "", "", None, "", "", 0, bytes(DONE)])
             await peer.send_bytes(struct.pack("<I", len(body)) + body + b"\xff\xff\xff\xff")
             assert await asked == Done()
             assert isinstance(await connection.wait_closed(), MalformedMessage)

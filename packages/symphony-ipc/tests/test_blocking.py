@@ -108,7 +108,7 @@ def in_thread(function, *arguments):
 def test_a_call_carries_what_the_caller_said(served):
     _, recorder, peer = served
     peer.send(
-        Envelope(Kind.REQUEST, 5, "worker.done/1", 30.0, "00-ab-cd-01", "key", {"a": "b"}, DONE),
+        Envelope(Kind.REQUEST, 5, "worker.done/1", 30.0, "00-ab-cd-01", "key", {"a": "b"}, payload=DONE),
         Envelope(Kind.REQUEST, 6, "worker.done/1", payload=DONE),
     )
     recorder.wait_for(lambda: len(recorder.calls) == 2)

@@ -242,7 +242,10 @@ def test_the_numbers_of_the_kinds_never_change():
         "CANCEL": 7,
         "PING": 8,
         "PONG": 9,
+        "PUBLISH": 10,
+        "ITEM": 11,
+        "CREDIT": 12,
     }
-    golden = bytes.fromhex("980301a5642e782f31cb3ff8000000000000a0a0c0c402c0c1")
+    golden = bytes.fromhex("9b0301a5642e782f31cb3ff8000000000000a0a0c0a0a000c402c0c1")
     sent = Envelope(Kind.REQUEST, 1, "d.x/1", 1.5, payload=memoryview(b"\xc0\xc1"))
     assert b"".join(encode(sent)) == struct.pack("<I", len(golden)) + golden

@@ -25,9 +25,12 @@ class Kind(IntEnum):
     CANCEL = 7
     PING = 8
     PONG = 9
+    PUBLISH = 10
+    ITEM = 11
+    CREDIT = 12
 
 
-DATA_KINDS: Final = frozenset({Kind.REQUEST, Kind.RESPONSE})
+DATA_KINDS: Final = frozenset({Kind.REQUEST, Kind.RESPONSE, Kind.PUBLISH, Kind.ITEM})
 """The kinds whose frames may be longer than a control frame."""
 
 EMPTY: Final = memoryview(b"")
@@ -53,6 +56,11 @@ class Envelope(msgspec.Struct, array_like=True, gc=False):
         idempotency_key: Two requests of the same key ask for the same thing once; empty where repeating
             is not safe.
         meta: What else the caller says about the message.
+        to: The endpoint that a request is for, or the topic of what is published; empty where it is for the
+            other end of this connection.
+        group: The queue group that a published message is for; empty for all subscribers outside of groups.
+        credit: Items of a stream that the one who asked can take: with a REQUEST at first, with a CREDIT more.
+            0 asks for a single answer.
         payload: The encoded message, as MessagePack `bin`. Decoded, it is a view of the frame.
     """
 
@@ -63,4 +71,7 @@ class Envelope(msgspec.Struct, array_like=True, gc=False):
     traceparent: str = ""
     idempotency_key: str = ""
     meta: dict[str, str] | None = None
+    to: str = ""
+    group: str = ""
+    credit: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] = 0
     payload: memoryview = EMPTY

@@ -20,7 +20,7 @@ CONTROL_LIMIT: Final = 1 << 20
 """Bytes that a frame may have, and that everything around the payload of a data frame may have."""
 
 DATA_LIMIT: Final = 16 << 20
-"""Bytes that the frame of a request or of a response may have."""
+"""Bytes that a frame may have which carries data: a request, an answer, an item, a published message."""
 
 _LENGTH: Final = Struct("<I")
 _BIN32: Final = Struct(">BI")
@@ -49,6 +49,9 @@ class _Outline(msgspec.Struct, array_like=True, gc=False):
     traceparent: msgspec.Raw = msgspec.Raw()
     idempotency_key: msgspec.Raw = msgspec.Raw()
     meta: msgspec.Raw = msgspec.Raw()
+    to: msgspec.Raw = msgspec.Raw()
+    group: msgspec.Raw = msgspec.Raw()
+    credit: msgspec.Raw = msgspec.Raw()
     payload: memoryview = EMPTY
 
 
@@ -201,7 +204,7 @@ class FrameReader:
         kind = self._view[start + 1] if header & 0xF0 == 0x90 else self._view[start + 3]
         if (header & 0xF0 != 0x90 and header != 0xDC) or kind not in DATA_KINDS:
             raise MalformedMessage(
-                f"a frame of {length:,} bytes was announced that is neither a request nor a response; "
+                f"a frame of {length:,} bytes was announced that carries no data; "
                 f"{CONTROL_LIMIT:,} bytes are allowed for it",
             )
 

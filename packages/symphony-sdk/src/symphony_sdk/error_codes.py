@@ -541,6 +541,11 @@ CATALOGUE: dict[str, ErrorCode] = {
         "Request has its answer already",
         "Each request is answered exactly once; a second answer was to be sent.",
     ),
+    "SYM-T020": ErrorCode(
+        "Bus cannot do that",
+        "A message could not be routed: the topic or pattern is not one, nobody answers to the name, or the bus "
+        "does not keep messages and was asked to.",
+    ),
     # -- O: port -----------------------------------------------------------------------------------
     "SYM-O001": ErrorCode(
         "Port has no adapter",

@@ -170,6 +170,12 @@ class MalformedMessage(TransportError):
     default_code = "SYM-T002"
 
 
+class BusError(TransportError):
+    """The bus cannot do what was asked: a topic, an endpoint or a way of delivery that it does not have."""
+
+    default_code = "SYM-T020"
+
+
 class PeerGone(TransportError):
     """The process at the other end closed its connection or died."""
 

@@ -1,5 +1,6 @@
-"""The eight ports: how the domain asks for what it needs, whoever answers."""
+"""The ports: how the domain asks for what it needs, whoever answers."""
 
+from symphony_sdk.ports.bus import BusPort, Delivery, EndpointInfo, Health, Subscription
 from symphony_sdk.ports.conductor import ConductorPort, FailureAdvice, PlanAdvice
 from symphony_sdk.ports.data import (
     Account,
@@ -40,15 +41,18 @@ __all__ = [
     "ArtifactInfo",
     "ArtifactStore",
     "Buffer",
+    "BusPort",
     "ConductorPort",
     "ConnectionPort",
     "Cursor",
     "DagTracker",
     "DataAccessPort",
     "DataStore",
+    "Delivery",
     "Durability",
     "Edit",
     "EditorUpdate",
+    "EndpointInfo",
     "ExecutorPort",
     "ExtensionEntry",
     "ExtensionHealth",
@@ -56,6 +60,7 @@ __all__ = [
     "ExtensionPort",
     "ExtensionState",
     "FailureAdvice",
+    "Health",
     "Lease",
     "Lineage",
     "ListenerPort",
@@ -75,6 +80,7 @@ __all__ = [
     "RunStatus",
     "StaleManager",
     "StaleReport",
+    "Subscription",
     "TechnicalFault",
     "TextEditingPort",
     "TransactionalStore",
