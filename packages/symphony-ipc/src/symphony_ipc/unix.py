@@ -17,7 +17,8 @@ from typing import Final
 from symphony_sdk.errors import SymphonyError, TransportError
 from symphony_sdk.ports.transport import ConnectionPort, RequestHandler
 
-from symphony_ipc.connection import Connection, NotifyCallback
+from symphony_ipc.asking import NotifyCallback
+from symphony_ipc.connection import Connection
 from symphony_ipc.handshake import Endpoint
 
 _UCRED: Final = struct.Struct("3i")
@@ -47,9 +48,7 @@ async def from_socket(
         TransportError: The handshake failed.
     """
     loop = asyncio.get_running_loop()
-    connection = Connection(
-        endpoint, accepts=accepts, handler=handler, on_notify=on_notify, on_open=on_open
-    )
+    connection = Connection(endpoint, accepts=accepts, handler=handler, on_notify=on_notify, on_open=on_open)
     await loop.create_unix_connection(lambda: connection, sock=sock)
     await connection.opened()
     return connection
