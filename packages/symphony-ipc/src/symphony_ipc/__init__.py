@@ -10,20 +10,27 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from symphony_ipc.blocking import BlockingConnection
     from symphony_ipc.connection import Connection
-    from symphony_ipc.envelope import TRACEPARENT, Envelope, Kind
+    from symphony_ipc.counters import Counters
+    from symphony_ipc.envelope import IDEMPOTENCY_KEY, TRACEPARENT, Envelope, Kind
     from symphony_ipc.handshake import Endpoint, Session
     from symphony_ipc.incoming import IncomingCall, RequestHandler
+    from symphony_ipc.router import Answered, Forwarded, Router
     from symphony_ipc.unix import UnixListener, UnixTransport, from_socket
 
 __all__ = [
+    "IDEMPOTENCY_KEY",
     "TRACEPARENT",
+    "Answered",
     "BlockingConnection",
     "Connection",
+    "Counters",
     "Endpoint",
     "Envelope",
+    "Forwarded",
     "IncomingCall",
     "Kind",
     "RequestHandler",
+    "Router",
     "Session",
     "UnixListener",
     "UnixTransport",
@@ -31,6 +38,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "IDEMPOTENCY_KEY": "envelope",
     "TRACEPARENT": "envelope",
     "BlockingConnection": "blocking",
     "Connection": "connection",
@@ -39,6 +47,10 @@ _MODULES = {
     "IncomingCall": "incoming",
     "Kind": "envelope",
     "RequestHandler": "incoming",
+    "Answered": "router",
+    "Counters": "counters",
+    "Forwarded": "router",
+    "Router": "router",
     "Session": "handshake",
     "UnixListener": "unix",
     "UnixTransport": "unix",
