@@ -1,20 +1,19 @@
 """The asking half of a node: who answers to a name, here or at a neighbour, and who of several is asked."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextvars import Token
+from typing import Final
 
 import msgspec
-from symphony_sdk.errors import BusError, DeadlineExceeded
+from symphony_sdk.errors import BusError
 from symphony_sdk.ports.bus import EndpointInfo
 from symphony_sdk.ports.transport import RequestHandler
 
+from symphony_ipc.bus.calls import in_time
 from symphony_ipc.bus.neighbour import Neighbour
 from symphony_ipc.bus.topics import Patterns
 from symphony_ipc.envelope import IDEMPOTENCY_KEY, Envelope
 from symphony_ipc.router import Answered, Forwarded
 from symphony_ipc.working import Work
-
 
 class LocalEndpoint:
     """An endpoint of this process.
@@ -23,7 +22,7 @@ class LocalEndpoint:
         handler: Answers its requests.
     """
 
-    ready = True
+    ready: Final = True
 
     def __init__(self, handler: RequestHandler) -> None:
         self._handler = handler
@@ -47,13 +46,10 @@ class LocalEndpoint:
         Raises:
             DeadlineExceeded: `timeout` passed.
         """
-        token: Token[str] = IDEMPOTENCY_KEY.set(idempotency_key)
+        token = IDEMPOTENCY_KEY.set(idempotency_key)
         self._calls += 1
         try:
-            if timeout is None:
-                return await self._handler(message)
-            async with within(timeout, message):
-                return await self._handler(message)
+            return await in_time(self._handler(message), timeout, message)
         finally:
             self._calls -= 1
             IDEMPOTENCY_KEY.reset(token)
@@ -154,20 +150,6 @@ def no_endpoint(name: str) -> BusError:
         hint="Look at `await bus.endpoints()`: the name may be misspelt, or its process has not started or has ended.",
         details={"name": name[:255]},
     )
-
-
-class within:  # noqa: N801 - a context, named as it reads
-    """A context that ends with `DeadlineExceeded` when the seconds of a request have passed."""
-
-    def __init__(self, timeout: float | None, message: msgspec.Struct) -> None:
-        self._scope = asyncio.timeout(timeout)
-        self._message = message
-
-    async def __aenter__(self) -> None:
-        await self._scope.__aenter__()
-
-    async def __aexit__(self, *reason: object) -> None:
-        pass
 
 
 def _burden(member: LocalEndpoint | Neighbour) -> tuple[bool, int]:
