@@ -1,4 +1,4 @@
-"""How Symphony's processes talk: envelope, framing, connections and transports.
+"""How Symphony's processes talk: envelope, framing and connections.
 
 The names below are imported when they are first used: a worker process that talks through
 `BlockingConnection` never imports asyncio.
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from symphony_ipc.envelope import TRACEPARENT, Envelope, Kind
     from symphony_ipc.handshake import Endpoint, Session
     from symphony_ipc.incoming import IncomingCall, RequestHandler
-    from symphony_ipc.unix import UnixListener, UnixTransport, from_socket
+    from symphony_ipc.sockets import from_socket
 
 __all__ = [
     "TRACEPARENT",
@@ -25,8 +25,6 @@ __all__ = [
     "Kind",
     "RequestHandler",
     "Session",
-    "UnixListener",
-    "UnixTransport",
     "from_socket",
 ]
 
@@ -40,9 +38,7 @@ _MODULES = {
     "Kind": "envelope",
     "RequestHandler": "incoming",
     "Session": "handshake",
-    "UnixListener": "unix",
-    "UnixTransport": "unix",
-    "from_socket": "unix",
+    "from_socket": "sockets",
 }
 
 
