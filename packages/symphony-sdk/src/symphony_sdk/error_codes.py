@@ -542,9 +542,29 @@ CATALOGUE: dict[str, ErrorCode] = {
         "Each request is answered exactly once; a second answer was to be sent.",
     ),
     "SYM-T020": ErrorCode(
-        "Bus cannot do that",
-        "A message could not be routed: the topic or pattern is not one, nobody answers to the name, or the bus "
-        "does not keep messages and was asked to.",
+        "Not a topic",
+        "A topic, a pattern or the name of an endpoint is not one. Topics and names are words joined by dots, such "
+        "as `run.started`; in a pattern `*` stands for one word and `>`, at the end, for one or more. Topics that "
+        "begin with `_` are the bus's own: anyone may subscribe to them, nobody else may publish to them.",
+    ),
+    "SYM-T022": ErrorCode(
+        "No such endpoint",
+        "A request named an endpoint that nobody registered, or whose process has ended. `details` holds the name. "
+        "Look at `await bus.endpoints()` to see who can be asked.",
+    ),
+    "SYM-T023": ErrorCode(
+        "Endpoint's name is taken",
+        "Another endpoint of this name is registered. Endpoints that share the requests to one name are all "
+        "registered with the same `group`; one without a group is alone.",
+    ),
+    "SYM-T024": ErrorCode(
+        "Bus keeps no messages",
+        "A message was to be delivered at least once, or a subscription was to be remembered, and the bus of this "
+        "machine keeps nothing. Join a bus that does, such as NATS with JetStream.",
+    ),
+    "SYM-T025": ErrorCode(
+        "Bus cannot be used like this",
+        "The node of the bus has been closed, has an uplink already, or knows the connection already.",
     ),
     # -- O: port -----------------------------------------------------------------------------------
     "SYM-O001": ErrorCode(

@@ -1,0 +1,135 @@
+"""What a node of the bus sees above it: a hub on this machine, or a server between machines."""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from symphony_sdk.errors import SymphonyError
+from symphony_sdk.ports.bus import EndpointInfo
+
+from symphony_ipc.envelope import Envelope
+
+
+class Forwarded(Protocol):
+    """A request that was passed on, until it has its final answer; afterwards both do nothing."""
+
+    def cancel(self) -> None:
+        """The answer is not wanted any more: end the work. No further answer comes."""
+
+    def credit(self, items: int) -> None:
+        """Whoever asked takes so many more items of the stream."""
+
+
+class Receiver(Protocol):
+    """The node below an uplink: what comes down is given to it, on the event loop that both live on.
+
+    Nothing here waits, and nothing raises for what another process sent.
+    """
+
+    @property
+    def name(self) -> str:
+        """What the node is called: the `process` of the endpoints that it registers."""
+
+    def published(
+        self, envelope: Envelope, durable: str = "", taken: Callable[[], None] | None = None
+    ) -> None:
+        """Take a PUBLISH. Its `to` is the topic.
+
+        A message comes at most once for all subscriptions without a group, however many of its patterns match,
+        and never back from where this node published it. For each group that chose this node it comes once
+        more, with `group` set. For a durable subscription it comes with the name of it, apart from the others.
+
+        Args:
+            envelope: The message, with its `type`, `traceparent` and payload.
+            durable: The durable subscription that it is for; empty for all others.
+            taken: To be called when a subscriber of the durable subscription has taken it; until then it
+                comes again, here or elsewhere.
+        """
+
+    def asked(self, envelope: Envelope, answer: Callable[[Envelope], None]) -> Forwarded:
+        """Take a REQUEST for an endpoint that this node registered; its `to` is the name.
+
+        Args:
+            envelope: The request, with `deadline` (seconds left), `credit` (0 for a single answer) and
+                `idempotency_key`.
+            answer: Takes ITEMs, then one RESPONSE or ERROR, the last with an encoded error as its payload. Their
+                ids are meaningless. May be called before this returns; after `Forwarded.cancel` nothing more comes.
+        """
+
+    def lost(self, topics: Mapping[str, int]) -> None:
+        """Messages by topic that were thrown away on the way to this node, because it did not take them in time."""
+
+    def ended(self, reason: SymphonyError | None) -> None:
+        """The uplink has ended for good; interruptions that it mends itself are not told."""
+
+
+class Uplink(Protocol):
+    """The next bus above a node. Errors are `SymphonyError`s; `PeerGone` where it has ended."""
+
+    def start(self, node: Receiver) -> None:
+        """Begin to receive for a node; called once, before anything else."""
+
+    async def subscribe(self, pattern: str, group: str, durable: str = "") -> None:
+        """Receive what is published to a pattern; in force when this returns.
+
+        A node asks for each (pattern, group, durable) at most once at a time.
+
+        Args:
+            pattern: Which topics.
+            group: The queue group; empty for all messages.
+            durable: Name under which what was taken is remembered; empty where nothing is.
+
+        Raises:
+            BusError: `durable` is given and nothing is kept here.
+        """
+
+    async def unsubscribe(self, pattern: str, group: str, durable: str = "") -> None:
+        """End a subscription; what `durable` names stays remembered."""
+
+    def publish(self, envelope: Envelope) -> None:
+        """Pass a PUBLISH on to all others who subscribed, and to one of each group, which may be this node's.
+
+        What cannot be sent, because the way up is too slow or interrupted, is dropped and told as `lost` by the
+        uplink of those who miss it where that is known.
+        """
+
+    async def deliver(self, envelope: Envelope) -> None:
+        """Publish at least once: when this returns, the message is kept until each durable subscription took it.
+
+        It reaches ordinary subscribers too, as by `publish`.
+
+        Args:
+            envelope: A PUBLISH; messages of the same `idempotency_key` are kept once.
+
+        Raises:
+            BusError: Nothing is kept here, or this message could not be.
+        """
+
+    def request(self, envelope: Envelope, answered: Callable[[Envelope], None]) -> Forwarded:
+        """Pass a REQUEST on to the endpoint in its `to`.
+
+        Args:
+            envelope: With `deadline`, `credit`, `idempotency_key` as it came or was made.
+            answered: Takes ITEMs, then one RESPONSE or ERROR; exactly one of these, also where the way ends, the
+                deadline passes or there is no such endpoint (SYM-T022). Nothing comes before this method has
+                returned, and nothing after `Forwarded.cancel`.
+        """
+
+    async def register(self, name: str, group: str) -> None:
+        """Have requests to a name come to this node; in force when this returns.
+
+        Args:
+            name: Name of the endpoint.
+            group: Shared by all endpoints of the name; empty where this is to be the only one.
+
+        Raises:
+            BusError: The name is taken.
+        """
+
+    async def unregister(self, name: str, group: str) -> None:
+        """Have no more requests to a name come to this node."""
+
+    async def endpoints(self, pattern: str) -> tuple[EndpointInfo, ...]:
+        """Who can be asked through this uplink, the endpoints of this node included or not."""
+
+    async def close(self) -> None:
+        """Leave; `Receiver.ended` is not called."""
