@@ -1,6 +1,6 @@
 """What a node of the bus sees above it: a hub on this machine, or a server between machines."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Protocol
 
 from symphony_sdk.errors import SymphonyError
@@ -55,8 +55,14 @@ class Receiver(Protocol):
                 ids are meaningless. May be called before this returns; after `Forwarded.cancel` nothing more comes.
         """
 
-    def lost(self, topics: Mapping[str, int]) -> None:
-        """Messages by topic that were thrown away on the way to this node, because it did not take them in time."""
+    def lost(self, pattern: str, group: str, count: int) -> None:
+        """Messages were thrown away on the way to a subscription of this node, which was too slow to take them.
+
+        Args:
+            pattern: As it was subscribed to; a topic where the loss is known for the topic alone.
+            group: The queue group; empty for the subscriptions without one.
+            count: How many.
+        """
 
     def ended(self, reason: SymphonyError | None) -> None:
         """The uplink has ended for good; interruptions that it mends itself are not told."""
@@ -88,8 +94,7 @@ class Uplink(Protocol):
     def publish(self, envelope: Envelope) -> None:
         """Pass a PUBLISH on to all others who subscribed, and to one of each group, which may be this node's.
 
-        What cannot be sent, because the way up is too slow or interrupted, is dropped and told as `lost` by the
-        uplink of those who miss it where that is known.
+        Returns at once. What cannot be sent, because the way up is too slow or interrupted, is dropped and counted.
         """
 
     async def deliver(self, envelope: Envelope) -> None:
