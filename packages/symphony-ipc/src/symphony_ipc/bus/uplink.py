@@ -10,13 +10,13 @@ from symphony_ipc.envelope import Envelope
 
 
 class Forwarded(Protocol):
-    """A request that was passed on, until it has its final answer; afterwards both do nothing."""
+    """A request that somebody else works on, in the hands of the one who passed it on."""
 
     def cancel(self) -> None:
-        """The answer is not wanted any more: end the work. No further answer comes."""
+        """Have the work ended. The final answer comes all the same; nothing happens where it has come."""
 
     def credit(self, items: int) -> None:
-        """Whoever asked takes so many more items of the stream."""
+        """Let so many more items of a stream come."""
 
 
 class Receiver(Protocol):
@@ -45,14 +45,14 @@ class Receiver(Protocol):
                 comes again, here or elsewhere.
         """
 
-    def asked(self, envelope: Envelope, answer: Callable[[Envelope], None]) -> Forwarded:
+    def asked(self, envelope: Envelope, answered: Callable[[Envelope], None]) -> Forwarded:
         """Take a REQUEST for an endpoint that this node registered; its `to` is the name.
 
         Args:
             envelope: The request, with `deadline` (seconds left), `credit` (0 for a single answer) and
                 `idempotency_key`.
-            answer: Takes ITEMs, then one RESPONSE or ERROR, the last with an encoded error as its payload. Their
-                ids are meaningless. May be called before this returns; after `Forwarded.cancel` nothing more comes.
+            answered: Takes ITEMs, then exactly one RESPONSE or ERROR, the last with an encoded error as its payload.
+                Their ids are meaningless. May be called before this returns.
         """
 
     def lost(self, pattern: str, group: str, count: int) -> None:
@@ -114,9 +114,8 @@ class Uplink(Protocol):
 
         Args:
             envelope: With `deadline`, `credit`, `idempotency_key` as it came or was made.
-            answered: Takes ITEMs, then one RESPONSE or ERROR; exactly one of these, also where the way ends, the
-                deadline passes or there is no such endpoint (SYM-T022). Nothing comes before this method has
-                returned, and nothing after `Forwarded.cancel`.
+            answered: Takes ITEMs, then exactly one RESPONSE or ERROR, also where the way ends, the deadline passes,
+                there is no such endpoint (SYM-T022) or the request was cancelled. May be called before this returns.
         """
 
     async def register(self, name: str, group: str) -> None:
