@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final
 
 from symphony_ipc import Connection, Endpoint, from_socket
@@ -47,7 +47,7 @@ class UnixTransport:
     async def listen(
         self,
         address: str,
-        on_connection: Callable[[ConnectionPort], Awaitable[None]],
+        on_connection: Callable[[ConnectionPort], None],
         *,
         token: bytes = b"",
         handler: RequestHandler | None = None,
@@ -56,7 +56,7 @@ class UnixTransport:
 
         Args:
             address: Where to listen.
-            on_connection: Takes each connection that shook hands.
+            on_connection: Takes each connection that shook hands, before anything else of it is read.
             token: The secret to expect.
             handler: Answers what the other sides ask.
 
@@ -74,7 +74,7 @@ class UnixListener:
     Args:
         listener: The socket; this owns it.
         endpoint: This end of each connection.
-        on_connection: Takes each connection that shook hands.
+        on_connection: Takes each connection that shook hands, before anything else of it is read.
         handler: Answers what the other sides ask.
     """
 
@@ -82,7 +82,7 @@ class UnixListener:
         self,
         listener: PrivateListener,
         endpoint: Endpoint,
-        on_connection: Callable[[ConnectionPort], Awaitable[None]],
+        on_connection: Callable[[ConnectionPort], None],
         handler: RequestHandler | None,
     ) -> None:
         self._listener = listener
@@ -120,8 +120,8 @@ class UnixListener:
     async def _welcome(self, sock: socket.socket) -> None:
         try:
             check_user(sock)
-            connection = await from_socket(sock, self._endpoint, accepts=True, handler=self._handler)
+            await from_socket(
+                sock, self._endpoint, accepts=True, handler=self._handler, on_open=self._on_connection
+            )
         except SymphonyError:
             sock.close()  # the peer has been told why
-            return
-        await self._on_connection(connection)
