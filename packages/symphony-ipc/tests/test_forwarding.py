@@ -305,7 +305,7 @@ def test_a_router_is_in_place_before_the_first_frame_after_the_handshake():
     import socket
 
     from symphony_ipc.handshake import HANDSHAKE_LIMIT, Endpoint, hello
-    from symphony_ipc.unix import from_socket
+    from symphony_ipc.sockets import from_socket
 
     async def main():
         hub = Hub()
@@ -344,7 +344,7 @@ def test_an_answer_that_is_too_large_for_the_one_who_asked_is_said():
     import socket
 
     from symphony_ipc.handshake import Endpoint
-    from symphony_ipc.unix import from_socket
+    from symphony_ipc.sockets import from_socket
 
     async def handler(message):
         return ArtifactData(bytes(2 << 20), 1)
