@@ -1,4 +1,4 @@
-"""How Symphony's processes talk: envelope, framing, connections and transports.
+"""How Symphony's processes talk: envelope, framing and connections.
 
 The names below are imported when they are first used: a worker process that talks through
 `BlockingConnection` never imports asyncio.
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from symphony_ipc.handshake import Endpoint, Session
     from symphony_ipc.incoming import IncomingCall, RequestHandler
     from symphony_ipc.router import Answered, Forwarded, Router
-    from symphony_ipc.unix import UnixListener, UnixTransport, from_socket
+    from symphony_ipc.sockets import from_socket
 
 __all__ = [
     "IDEMPOTENCY_KEY",
@@ -32,8 +32,6 @@ __all__ = [
     "RequestHandler",
     "Router",
     "Session",
-    "UnixListener",
-    "UnixTransport",
     "from_socket",
 ]
 
@@ -52,9 +50,7 @@ _MODULES = {
     "Forwarded": "router",
     "Router": "router",
     "Session": "handshake",
-    "UnixListener": "unix",
-    "UnixTransport": "unix",
-    "from_socket": "unix",
+    "from_socket": "sockets",
 }
 
 

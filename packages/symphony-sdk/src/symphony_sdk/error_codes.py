@@ -590,6 +590,27 @@ CATALOGUE: dict[str, ErrorCode] = {
         "Bus cannot be used like this",
         "The node of the bus has been closed, has an uplink already, or knows the connection already.",
     ),
+    "SYM-T030": ErrorCode(
+        "Transport is not for this system",
+        "A transport was asked for that another operating system has: named pipes are for Windows; unix sockets, "
+        "stdio and shared memory for the others. The message says which is meant here.",
+    ),
+    "SYM-T031": ErrorCode(
+        "Program cannot be started",
+        "A program that was to be talked to over its standard input and output is not there, may not be executed, "
+        "or its command line cannot be read.",
+    ),
+    "SYM-T032": ErrorCode(
+        "Not a pipe",
+        "A connection over standard input and output needs a pipe or a socket for each, and takes both once. They "
+        "are a file, a terminal or closed, or they have been taken already. Usually the program was started by "
+        "hand: it is meant to be started by the one that talks to it.",
+    ),
+    "SYM-T033": ErrorCode(
+        "Program ended before it answered",
+        "A program that was started to be talked to over its standard input and output came to its end instead of "
+        "introducing itself. The message has its exit code and its last words.",
+    ),
     # -- O: port -----------------------------------------------------------------------------------
     "SYM-O001": ErrorCode(
         "Port has no adapter",
