@@ -9,7 +9,9 @@ from symphony_ipc.payload import MessageT, item_of
 from symphony_ipc.router import Answered, Forwarded
 
 
-async def items(ask: Callable[[Envelope, Answered], Forwarded], envelope: Envelope, item_type: type[MessageT]) -> AsyncIterator[MessageT]:
+async def items(
+    ask: Callable[[Envelope, Answered], Forwarded], envelope: Envelope, item_type: type[MessageT]
+) -> AsyncIterator[MessageT]:
     """Ask, and iterate over the answer; leaving the iteration ends the work at the other side.
 
     Half of the window is given back at once when half of it was taken, so that the peer need not pause.

@@ -1,14 +1,15 @@
-"""What a task awaits of a request: the answer of another process, or of a handler in this one."""
+"""What a task awaits of a request: the answer of another process, or of a handler in this one; and the bus's own answers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 import msgspec
-from symphony_sdk.errors import DeadlineExceeded
+from symphony_sdk.errors import Cancelled, DeadlineExceeded, SymphonyError
 from symphony_sdk.messages import message_type
 
-from symphony_ipc.envelope import Envelope
+from symphony_ipc.envelope import Envelope, Kind
+from symphony_ipc.payload import encode_payload, error_envelope
 from symphony_ipc.router import Answered, Forwarded
 
 T = TypeVar("T")
@@ -58,3 +59,35 @@ async def in_time(work: Awaitable[T], timeout: float | None, message: msgspec.St
                 f"no answer to {message_type(message)!r} came before its deadline"
             ) from error
         raise
+
+
+class Answering:
+    """A request that a coroutine of the bus itself works on.
+
+    Args:
+        work: Gives the answer.
+        answered: Takes it.
+    """
+
+    def __init__(self, work: Coroutine[Any, Any, msgspec.Struct], answered: Answered) -> None:
+        self._answered = answered
+        self._task = asyncio.get_running_loop().create_task(work)
+        self._task.add_done_callback(self._done)
+
+    def cancel(self) -> None:
+        """Have the work ended."""
+        self._task.cancel()
+
+    def credit(self, items: int) -> None:
+        """The answer is no stream."""
+
+    def _done(self, task: asyncio.Task[msgspec.Struct]) -> None:
+        try:
+            answer = task.result()
+        except asyncio.CancelledError:
+            self._answered(error_envelope(Cancelled("the request was cancelled by the one who asked")))
+        except SymphonyError as error:
+            self._answered(error_envelope(error))
+        else:
+            payload = encode_payload(answer)
+            self._answered(Envelope(Kind.RESPONSE, type=message_type(answer), payload=payload))

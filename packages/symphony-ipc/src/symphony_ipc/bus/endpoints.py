@@ -1,10 +1,12 @@
 """The asking half of a node: who answers to a name, here or at a neighbour, and who of several is asked."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
-from symphony_sdk.errors import BusError
+from symphony_sdk.errors import BusError, MalformedMessage, TransportError
+from symphony_sdk.messages import message_type
 from symphony_sdk.ports.bus import EndpointInfo
 from symphony_sdk.ports.transport import RequestHandler
 
@@ -14,6 +16,9 @@ from symphony_ipc.bus.topics import Patterns
 from symphony_ipc.envelope import IDEMPOTENCY_KEY, Envelope
 from symphony_ipc.router import Answered, Forwarded
 from symphony_ipc.working import Work
+
+AnswerT = TypeVar("AnswerT", bound=msgspec.Struct)
+
 
 class LocalEndpoint:
     """An endpoint of this process.
@@ -39,20 +44,66 @@ class LocalEndpoint:
         return self._work.ask(envelope, answered)
 
     async def call(
-        self, message: msgspec.Struct, timeout: float | None, idempotency_key: str
-    ) -> msgspec.Struct | AsyncIterator[msgspec.Struct]:
-        """Have it answer a request of this process: the message is given to the handler as it is.
+        self, message: msgspec.Struct, response: type[AnswerT], timeout: float | None, idempotency_key: str
+    ) -> AnswerT:
+        """Have it answer a request of this process: the handler gets the message as it is.
 
         Raises:
             DeadlineExceeded: `timeout` passed.
+            MalformedMessage: The answer is not of that type.
+            TransportError: The answer is a stream (`SYM-T015`).
         """
+        message_type(message)
         token = IDEMPOTENCY_KEY.set(idempotency_key)
         self._calls += 1
         try:
-            return await in_time(self._handler(message), timeout, message)
+            answer = await in_time(self._handler(message), timeout, message)
         finally:
             self._calls -= 1
             IDEMPOTENCY_KEY.reset(token)
+        if isinstance(answer, msgspec.Struct):
+            return expected(answer, response)
+        await _close(answer)
+        raise TransportError(
+            f"{message_type(message)!r} is answered with a stream",
+            code="SYM-T015",
+            hint="Ask with `stream`, and iterate over what it returns.",
+        )
+
+    async def stream(
+        self, message: msgspec.Struct, item: type[AnswerT], timeout: float | None
+    ) -> AsyncIterator[AnswerT]:
+        """Have it answer a request of this process with many messages.
+
+        Raises:
+            DeadlineExceeded: `timeout` passed.
+            MalformedMessage: An item is not of that type.
+            TransportError: The answer is a single message (`SYM-T016`).
+        """
+        clock = asyncio.get_running_loop().time
+        deadline = None if timeout is None else clock() + timeout
+        self._calls += 1
+        try:
+            answer = await in_time(self._handler(message), timeout, message)
+            if isinstance(answer, msgspec.Struct):
+                raise TransportError(
+                    f"a stream was asked for, and the answer is a single {message_type(answer)!r}",
+                    code="SYM-T016",
+                    hint="Ask with `request`.",
+                )
+            source = aiter(answer)
+            try:
+                while True:
+                    left = None if deadline is None else deadline - clock()
+                    try:
+                        one = await in_time(anext(source), left, message)
+                    except StopAsyncIteration:
+                        return
+                    yield expected(one, item)
+            finally:
+                await _close(source)
+        finally:
+            self._calls -= 1
 
 
 class _Name:
@@ -150,6 +201,26 @@ def no_endpoint(name: str) -> BusError:
         hint="Look at `await bus.endpoints()`: the name may be misspelt, or its process has not started or has ended.",
         details={"name": name[:255]},
     )
+
+
+def expected(answer: msgspec.Struct, response: type[AnswerT]) -> AnswerT:
+    """The answer itself.
+
+    Raises:
+        MalformedMessage: It is of another type.
+    """
+    if not isinstance(answer, response):
+        raise MalformedMessage(
+            f"the answer is of type {message_type(answer)!r}; expected {message_type(response)!r}",
+            hint="The one who asks and the one who answers must agree on the type.",
+        )
+    return answer
+
+
+async def _close(stream: AsyncIterator[msgspec.Struct]) -> None:
+    close = getattr(stream, "aclose", None)  # a generator has it, another iterator may
+    if close is not None:
+        await close()
 
 
 def _burden(member: LocalEndpoint | Neighbour) -> tuple[bool, int]:

@@ -9,9 +9,10 @@ from symphony_sdk.ports.bus import EndpointInfo
 
 from symphony_ipc.bus.calls import answer_to
 from symphony_ipc.bus.messages import (
+    DELIVER,
     LOST,
     NODE,
-    Deliver,
+    TOPIC,
     EndpointsFound,
     FindEndpoints,
     Lost,
@@ -20,6 +21,7 @@ from symphony_ipc.bus.messages import (
     Unregister,
     Unsubscribe,
 )
+from symphony_ipc.bus.metrics import Counts
 from symphony_ipc.bus.send_queue import SendQueue
 from symphony_ipc.bus.uplink import Receiver
 from symphony_ipc.connection import Connection
@@ -37,21 +39,18 @@ class HubUplink:
 
     Args:
         connection: Where it is. The uplink closes it.
+        counts: What the node counts.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, counts: Counts) -> None:
         self._connection = connection
+        self._counts = counts
         self._node: Receiver
-
-    @property
-    def lost(self) -> int:
-        """Messages that were thrown away because the node above did not read them in time."""
-        return self._queue.lost
 
     def start(self, node: Receiver) -> None:
         """Begin to receive."""
         self._node = node
-        self._queue = SendQueue(self._connection)
+        self._queue = SendQueue(self._connection, self._counts)
         self._connection.router = self
 
     # -- up ------------------------------------------------------------------------------------------
@@ -69,10 +68,16 @@ class HubUplink:
         envelope.id = 0
         self._queue.send(encode(envelope), ((envelope.to, ""),))
 
+    def missed(self, topic: str, count: int) -> None:
+        """Tell the node above that messages to a topic were thrown away before they reached it."""
+        self._queue.missed(((topic, ""),), count)
+
     async def deliver(self, envelope: Envelope) -> None:
         """Have a message kept by whoever is further up and keeps messages."""
-        message = Deliver(envelope.to, envelope.type, bytes(envelope.payload), envelope.traceparent)
-        await self._tell(message, envelope.idempotency_key)
+        request = msgspec.structs.replace(
+            envelope, kind=Kind.REQUEST, to=DELIVER, deadline=NODE_TIMEOUT, meta={TOPIC: envelope.to}
+        )
+        answer_of(await answer_to(self._connection.forward, request), Done)
 
     def request(self, envelope: Envelope, answered: Answered) -> Forwarded:
         """Pass a request up."""
@@ -113,17 +118,14 @@ class HubUplink:
         """Take the end."""
         self._node.ended(reason)
 
-    async def _tell(self, message: msgspec.Struct, idempotency_key: str = "") -> None:
-        await self._ask(message, Done, idempotency_key)
+    async def _tell(self, message: msgspec.Struct) -> None:
+        await self._ask(message, Done)
 
-    async def _ask(
-        self, message: msgspec.Struct, response: type[MessageT], idempotency_key: str = ""
-    ) -> MessageT:
+    async def _ask(self, message: msgspec.Struct, response: type[MessageT]) -> MessageT:
         envelope = Envelope(
             Kind.REQUEST,
             type=message_type(message),
             deadline=NODE_TIMEOUT,
-            idempotency_key=idempotency_key,
             to=NODE,
             payload=encode_payload(message),
         )
