@@ -194,7 +194,7 @@ class Connection(asyncio.BufferedProtocol):
         """
         envelope = self._request(message, timeout)
         envelope.credit = max(window, 1)
-        return items(self._asking.ask, envelope, item)
+        return items(self._asking.ask, Asked.abandon, envelope, item)
 
     def notify(self, message: msgspec.Struct) -> None:
         """Tell the other side something that has no answer.

@@ -3,14 +3,20 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
 
 from symphony_ipc.envelope import Envelope
 from symphony_ipc.payload import MessageT, item_of
 from symphony_ipc.router import Answered, Forwarded
 
+ForwardedT = TypeVar("ForwardedT", bound=Forwarded)
+
 
 async def items(
-    ask: Callable[[Envelope, Answered], Forwarded], envelope: Envelope, item_type: type[MessageT]
+    ask: Callable[[Envelope, Answered], ForwardedT],
+    leave: Callable[[ForwardedT], None],
+    envelope: Envelope,
+    item_type: type[MessageT],
 ) -> AsyncIterator[MessageT]:
     """Ask, and iterate over the answer; leaving the iteration ends the work at the other side.
 
@@ -18,6 +24,7 @@ async def items(
 
     Args:
         ask: Passes the request on.
+        leave: Gives it up.
         envelope: The REQUEST; its `credit` is the window.
         item_type: Class of each message.
 
@@ -51,4 +58,4 @@ async def items(
             waiter = loop.create_future()
             await waiter
     finally:
-        forwarded.cancel()
+        leave(forwarded)

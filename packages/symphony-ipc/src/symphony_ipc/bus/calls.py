@@ -1,7 +1,7 @@
 """What a task awaits of a request: the answer of another process, or of a handler in this one; and the bus's own answers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar
 
 import msgspec
@@ -10,12 +10,12 @@ from symphony_sdk.messages import message_type
 
 from symphony_ipc.envelope import Envelope, Kind
 from symphony_ipc.payload import encode_payload, error_envelope
-from symphony_ipc.router import Answered, Forwarded
+from symphony_ipc.router import Answered, Ask, Forwarded
 
 T = TypeVar("T")
 
 
-async def answer_to(ask: Callable[[Envelope, Answered], Forwarded], envelope: Envelope) -> Envelope:
+async def answer_to(ask: Ask, envelope: Envelope) -> Envelope:
     """The RESPONSE or ERROR to a request; cancelling the awaiting task cancels the request.
 
     Args:
@@ -34,6 +34,11 @@ async def answer_to(ask: Callable[[Envelope, Answered], Forwarded], envelope: En
     except asyncio.CancelledError:
         forwarded.cancel()
         raise
+
+
+def give_up(forwarded: Forwarded) -> None:
+    """Have the work on a request ended."""
+    forwarded.cancel()
 
 
 async def in_time(work: Awaitable[T], timeout: float | None, message: msgspec.Struct) -> T:

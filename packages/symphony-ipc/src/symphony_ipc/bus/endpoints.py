@@ -10,10 +10,11 @@ from symphony_sdk.messages import message_type
 from symphony_sdk.ports.bus import EndpointInfo
 from symphony_sdk.ports.transport import RequestHandler
 
+from symphony_ipc.answered import AnsweredRequests
 from symphony_ipc.bus.calls import in_time
 from symphony_ipc.bus.neighbour import Neighbour
 from symphony_ipc.bus.topics import Patterns
-from symphony_ipc.envelope import IDEMPOTENCY_KEY, Envelope
+from symphony_ipc.envelope import Envelope
 from symphony_ipc.router import Answered, Forwarded
 from symphony_ipc.working import Work
 
@@ -32,6 +33,7 @@ class LocalEndpoint:
     def __init__(self, handler: RequestHandler) -> None:
         self._handler = handler
         self._work = Work(handler)
+        self._answered = AnsweredRequests()
         self._calls = 0
 
     @property
@@ -40,12 +42,12 @@ class LocalEndpoint:
         return self._calls + self._work.in_flight
 
     def ask(self, envelope: Envelope, answered: Answered) -> Forwarded:
-        """Have it answer a request of another process."""
+        """Have it answer a request of another process; one that has an idempotency key is carried out once."""
+        if envelope.idempotency_key and not envelope.credit:
+            return self._answered.ask("", envelope, answered, self._work.ask)
         return self._work.ask(envelope, answered)
 
-    async def call(
-        self, message: msgspec.Struct, response: type[AnswerT], timeout: float | None, idempotency_key: str
-    ) -> AnswerT:
+    async def call(self, message: msgspec.Struct, response: type[AnswerT], timeout: float | None) -> AnswerT:
         """Have it answer a request of this process: the handler gets the message as it is.
 
         Raises:
@@ -54,13 +56,11 @@ class LocalEndpoint:
             TransportError: The answer is a stream (`SYM-T015`).
         """
         message_type(message)
-        token = IDEMPOTENCY_KEY.set(idempotency_key)
         self._calls += 1
         try:
             answer = await in_time(self._handler(message), timeout, message)
         finally:
             self._calls -= 1
-            IDEMPOTENCY_KEY.reset(token)
         if isinstance(answer, msgspec.Struct):
             return expected(answer, response)
         await _close(answer)

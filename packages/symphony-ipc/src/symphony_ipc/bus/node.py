@@ -10,7 +10,7 @@ from symphony_sdk.ports.bus import Delivery, EndpointInfo, HealthChanged
 from symphony_sdk.ports.transport import RequestHandler
 
 from symphony_ipc.bus.below import Below, keeps_nothing
-from symphony_ipc.bus.calls import answer_to
+from symphony_ipc.bus.calls import answer_to, give_up
 from symphony_ipc.bus.endpoints import Directory, LocalEndpoint, no_endpoint
 from symphony_ipc.bus.exchange import Exchange
 from symphony_ipc.bus.hub import HubUplink
@@ -26,7 +26,7 @@ from symphony_ipc.bus.upward import Claim, Upward
 from symphony_ipc.connection import Connection
 from symphony_ipc.envelope import TRACEPARENT, Envelope, Kind
 from symphony_ipc.payload import answer_of, encode_payload
-from symphony_ipc.router import Answered, Forwarded
+from symphony_ipc.router import Answered, Ask, Forwarded
 from symphony_ipc.streaming import items
 
 AnswerT = TypeVar("AnswerT", bound=msgspec.Struct)
@@ -209,7 +209,8 @@ class Bus:
         """Ask an endpoint, wherever it lives: here, then below, then by way of the node above.
 
         An endpoint of this process gets the very object, runs in this task, and what it raises is raised here as it
-        is. Cancelling the awaiting task cancels the work there.
+        is; with an idempotency key it is asked as from another process, and its answer kept. Cancelling the awaiting
+        task cancels the work there.
 
         Args:
             to: Its name.
@@ -227,8 +228,8 @@ class Bus:
         self._counts.requests += 1
         try:
             member = self._directory.choose(to)
-            if isinstance(member, LocalEndpoint):
-                return await member.call(message, response, timeout, idempotency_key)
+            if isinstance(member, LocalEndpoint) and not idempotency_key:
+                return await member.call(message, response, timeout)
             envelope = _request(to, message, timeout, idempotency_key)
             return answer_of(await answer_to(self._way_to(to, member), envelope), response)
         except BaseException:
@@ -255,7 +256,7 @@ class Bus:
             return member.stream(message, item, timeout)
         envelope = _request(to, message, timeout)
         envelope.credit = STREAM_WINDOW
-        return items(self._way_to(to, member), envelope, item)
+        return items(self._way_to(to, member), give_up, envelope, item)
 
     # -- the tree ------------------------------------------------------------------------------------
 
@@ -423,7 +424,7 @@ class Bus:
         claims += [Register(name, group) for name, group in self._directory.groups().items()]
         return claims
 
-    def _way_to(self, to: str, member: Neighbour | None) -> Callable[[Envelope, Answered], Forwarded]:
+    def _way_to(self, to: str, member: LocalEndpoint | Neighbour | None) -> Ask:
         if member is not None:
             return member.ask
         link = self._upward.link

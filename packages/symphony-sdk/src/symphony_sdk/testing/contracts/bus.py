@@ -56,7 +56,7 @@ async def soon(subscription: Subscription) -> Delivery:
 
 async def messages_until_end(subscription: Subscription) -> list[str]:
     """The texts that came before the one that says `end`."""
-    texts = []
+    texts: list[str] = []
     while True:
         message = (await soon(subscription)).message
         assert isinstance(message, LogLine)
@@ -466,6 +466,29 @@ class BusContract(Contract):
 
         asyncio.run(main())
 
+    def test_a_request_with_a_key_is_carried_out_once(self, buses: Buses) -> None:
+        """A request with an idempotency key is carried out once, however often it is made."""
+
+        async def main() -> None:
+            counted = 0
+
+            async def answer(message: msgspec.Struct) -> msgspec.Struct:
+                nonlocal counted
+                counted += 1
+                await asyncio.sleep(0)
+                return line(counted)
+
+            async with buses() as (here, there), await there.register("a", answer):
+                for bus in (here, there):
+                    requests = [
+                        bus.request("a", line("x"), LogLine, timeout=20, idempotency_key="k1")
+                        for _ in range(5)
+                    ]
+                    assert await asyncio.gather(*requests) == [line(1)] * 5
+                assert await here.request("a", line("x"), LogLine, idempotency_key="k2") == line(2)
+
+        asyncio.run(main())
+
     def test_a_name_belongs_to_one_endpoint(self, buses: Buses) -> None:
         """A name belongs to one endpoint, or to one group."""
 
@@ -648,15 +671,18 @@ class BusContract(Contract):
 
                 return items()
 
-            async with buses() as (here, there):
-                async with await there.register("one", one), await there.register("many", many):
-                    for bus in (here, there):
-                        with pytest.raises(TransportError) as caught:
-                            await bus.request("many", Done(), Done, timeout=20)
-                        assert caught.value.code == "SYM-T015"
-                        with pytest.raises(TransportError) as caught:
-                            await anext(bus.stream("one", Done(), Done, timeout=20))
-                        assert caught.value.code == "SYM-T016"
+            async with (
+                buses() as (here, there),
+                await there.register("one", one),
+                await there.register("many", many),
+            ):
+                for bus in (here, there):
+                    with pytest.raises(TransportError) as caught:
+                        await bus.request("many", Done(), Done, timeout=20)
+                    assert caught.value.code == "SYM-T015"
+                    with pytest.raises(TransportError) as caught:
+                        await anext(bus.stream("one", Done(), Done, timeout=20))
+                    assert caught.value.code == "SYM-T016"
 
         asyncio.run(main())
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
@@ -85,7 +85,10 @@ class FakeBus:
         self._subscribers: dict[int, tuple[str, str, Callable[[Delivery], None]]] = {}
         self._endpoints: dict[int, tuple[str, str, RequestHandler]] = {}
         self._numbers = count()
-        self._turns = count()
+        self._turns: Counter[str] = Counter()
+        self._answered: dict[
+            tuple[str, str], asyncio.Future[msgspec.Struct | AsyncIterator[msgspec.Struct]]
+        ] = {}
 
     def publish(self, topic: str, message: msgspec.Struct) -> None:
         """Call and fill all subscribers at once."""
@@ -156,7 +159,8 @@ class FakeBus:
         idempotency_key: str = "",
     ) -> Answer:
         """Call the handler."""
-        answer = await _in_time(self._handler(to)(message), timeout)
+        work = self._handler(to)(message) if not idempotency_key else self._once(to, message, idempotency_key)
+        answer = await _in_time(work, timeout)
         if isinstance(answer, msgspec.Struct):
             return _expected(answer, response)
         raise TransportError(f"{to!r} answers with a stream", code="SYM-T015")
@@ -181,6 +185,13 @@ class FakeBus:
             if close is not None:
                 await close()
 
+    async def _once(
+        self, to: str, message: msgspec.Struct, key: str
+    ) -> msgspec.Struct | AsyncIterator[msgspec.Struct]:
+        if (to, key) not in self._answered:
+            self._answered[to, key] = asyncio.ensure_future(self._handler(to)(message))
+        return await asyncio.shield(self._answered[to, key])
+
     def _drop(self, number: int) -> None:
         self._subscribers.pop(number, None)
 
@@ -193,7 +204,8 @@ class FakeBus:
                 take(delivery)
         for group in dict.fromkeys(group for _, group, _ in wanted if group):
             members = [take for _, shared, take in wanted if shared == group]
-            members[next(self._turns) % len(members)](delivery)
+            self._turns[group] += 1
+            members[self._turns[group] % len(members)](delivery)
 
     def _bury(self, delivery: Delivery, reason: str, error: str = "") -> None:
         if not delivery.topic.startswith("_"):
@@ -205,7 +217,8 @@ class FakeBus:
         handlers = [handler for name, _, handler in self._endpoints.values() if name == to]
         if not handlers:
             raise BusError(f"nobody answers to {to!r}", code="SYM-T022", details={"name": to})
-        return handlers[next(self._turns) % len(handlers)]
+        self._turns[to] += 1
+        return handlers[self._turns[to] % len(handlers)]
 
 
 @asynccontextmanager
