@@ -15,13 +15,13 @@ from typing import Final
 import msgspec
 
 from symphony_sdk.errors import ErrorPayload, error_from_payload
-from symphony_sdk.messages import message
+from symphony_sdk.messages import DATA_LIMIT, message
 from symphony_sdk.ports import ConnectionPort, TransportPort
 
 MODULE: Final = "symphony_sdk.testing.contracts.transport_peer"
 
 
-@message("contract.echo")
+@message("contract.echo", limit=DATA_LIMIT)
 class Echo(msgspec.Struct, frozen=True):
     """Asks for the same message.
 

@@ -4,7 +4,7 @@ import asyncio
 import hmac
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
-from typing import Any, Final, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -16,13 +16,12 @@ from symphony_sdk.errors import (
     TransportError,
     foreign_error,
 )
+from symphony_sdk.messages import message_limit
 from symphony_sdk.ports import ConnectionPort, RequestHandler
 
 Response = TypeVar("Response", bound=msgspec.Struct)
 ResultT = TypeVar("ResultT")
 Answer = msgspec.Struct | AsyncIterator[msgspec.Struct]
-
-_LIMIT: Final = 16 << 20  # bytes of a message, as on the wire
 
 
 class FakeConnection:
@@ -167,7 +166,7 @@ def _checked(answer: msgspec.Struct, expected: type[Response]) -> Response:
 
 
 def _check_size(message: msgspec.Struct) -> None:
-    if len(msgspec.msgpack.encode(message)) > _LIMIT:
+    if len(msgspec.msgpack.encode(message)) > message_limit(message):
         raise TransportError(f"the {type(message).__name__} is too large", code="SYM-T005")
 
 
