@@ -4,7 +4,8 @@ import pytest
 from symphony_sdk.testing import Contract
 from symphony_sdk.testing.contracts.artifact_store import ArtifactStoreContract
 from symphony_sdk.testing.contracts.bus import BusContract
-from symphony_sdk.testing.fakes import FakeArtifactStore, FakeBus
+from symphony_sdk.testing.contracts.transport import TransportContract
+from symphony_sdk.testing.fakes import FakeArtifactStore, FakeBus, FakeTransport
 
 
 class TestFakeArtifactStore(ArtifactStoreContract):
@@ -22,6 +23,16 @@ class TestFakeBus(BusContract):
             yield bus, bus
 
         return open_buses
+
+
+class TestFakeTransport(TransportContract):
+    @pytest.fixture
+    def transport(self):
+        return FakeTransport()
+
+    @pytest.fixture
+    def address(self):
+        return "fake:here"
 
 
 class Rules(Contract):
