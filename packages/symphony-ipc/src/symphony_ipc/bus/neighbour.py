@@ -12,7 +12,7 @@ from symphony_ipc.envelope import Envelope
 from symphony_ipc.router import Answered, Forwarded
 
 
-class Above(Protocol):
+class Node(Protocol):
     """The node that a neighbour is below of."""
 
     def published_below(self, neighbour: "Neighbour", envelope: Envelope) -> None:
@@ -44,7 +44,7 @@ class Neighbour:
 
     __slots__ = ("_node", "connection", "health", "interest", "names", "process", "queue")
 
-    def __init__(self, connection: Connection, node: Above, counts: Counts) -> None:
+    def __init__(self, connection: Connection, node: Node, counts: Counts) -> None:
         self.process = connection.session.peer
         self.connection = connection
         self.queue = SendQueue(connection, counts)
