@@ -297,8 +297,11 @@ class Bus:
     async def close(self) -> None:
         """End all subscriptions and endpoints of this process, and close the connections."""
         self._closed = True
-        for local in (*self._local, *self._above.durable.values()):
+        for local in self._local:
             local.stop()
+        self._local.clear()
+        self._above.durable.clear()
+        self._directory.clear()
         await self._above.leave()
         await self._below.close()
 
