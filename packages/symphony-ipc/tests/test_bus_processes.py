@@ -80,26 +80,26 @@ def rss():
 @pytest.mark.parametrize("pids", [True, False])
 def test_a_killed_process_fails_its_requests_and_its_group_goes_on(pids):
     async def main():
-        async with hub_with("one", "two", pids=pids) as (hub, processes):
-            async with (
-                await hub.subscribe("_bus.health") as health,
-                await hub.subscribe("hanging") as hanging,
-            ):
-                requests = [asyncio.create_task(tell(hub, "one", "hang", str(n))) for n in range(20)]
-                async with asyncio.timeout(30):
-                    for _ in range(20):
-                        await anext(hanging)
-                processes["one"].kill()
-                async with asyncio.timeout(20):
-                    for request in requests:
-                        with pytest.raises(PeerGone):
-                            await request
-                assert await health_of(health, "one", "dead") == []
-                assert {info.process for info in await hub.endpoints("shared")} == {"two"}
-                for n in range(20):
-                    answer = await tell(hub, "shared", "echo", str(n), LogLine)
-                    assert answer == LogLine("echo", str(n))
-                assert [one.process for one in hub.metrics().neighbours] == ["two"]
+        async with (
+            hub_with("one", "two", pids=pids) as (hub, processes),
+            await hub.subscribe("_bus.health") as health,
+            await hub.subscribe("hanging") as hanging,
+        ):
+            requests = [asyncio.create_task(tell(hub, "one", "hang", str(n))) for n in range(20)]
+            async with asyncio.timeout(30):
+                for _ in range(20):
+                    await anext(hanging)
+            processes["one"].kill()
+            async with asyncio.timeout(20):
+                for request in requests:
+                    with pytest.raises(PeerGone):
+                        await request
+            assert await health_of(health, "one", "dead") == []
+            assert {info.process for info in await hub.endpoints("shared")} == {"two"}
+            for n in range(20):
+                answer = await tell(hub, "shared", "echo", str(n), LogLine)
+                assert answer == LogLine("echo", str(n))
+            assert [one.process for one in hub.metrics().neighbours] == ["two"]
 
     asyncio.run(main())
 
