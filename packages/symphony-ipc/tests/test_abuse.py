@@ -272,9 +272,11 @@ def test_a_number_that_is_in_use_is_a_breach(raw):
 
 def test_a_request_and_its_cancel_in_one_read_give_one_answer(raw):
     async def main():
-        async with raw(done) as (_, peer):
-            from symphony_ipc.framing import encode
+        async def handler(message):
+            await asyncio.sleep(0)
+            return Done()
 
+        async with raw(handler) as (_, peer):
             both = [request(1), Envelope(Kind.CANCEL, 1), Envelope(Kind.CANCEL, 1), request(2)]
             await peer.send_bytes(b"".join(b"".join(encode(one)) for one in both))
             first, second = await peer.receive(), await peer.receive()

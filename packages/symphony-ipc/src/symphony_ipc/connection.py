@@ -360,6 +360,8 @@ class Connection(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """The peer reads again."""
         self.congested = False
+        if self._ended:
+            return
         if self._pong_owed:
             pong_id, self._pong_owed = self._pong_owed, 0
             self._write(encode(Envelope(Kind.PONG, pong_id)))

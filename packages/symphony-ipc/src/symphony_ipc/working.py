@@ -1,8 +1,9 @@
 """Runs a handler for the requests of a peer: so many at once, each as a task, and each gets its answer."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Final
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, Final
 
 import msgspec
 from symphony_sdk.errors import Cancelled, DeadlineExceeded, SymphonyError, TransportError
@@ -57,6 +58,7 @@ class Work:
         self._handler = handler
         self._loop = asyncio.get_running_loop()
         self._paused = False
+        self._starting = False
         self._waiting: dict[_Job, None] = {}
         self._running: set[_Job] = set()
 
@@ -117,11 +119,17 @@ class Work:
             await asyncio.wait(tasks)
 
     def _start(self) -> None:
-        while self._waiting and not self._paused and len(self._running) < SERVED_AT_ONCE:
-            job = next(iter(self._waiting))
-            del self._waiting[job]
-            self._running.add(job)
-            job.task = self._loop.create_task(self._run(job))
+        if self._starting:
+            return  # a handler that did not have to wait has ended: the loop below goes on
+        self._starting = True
+        try:
+            while self._waiting and not self._paused and len(self._running) < SERVED_AT_ONCE:
+                job = next(iter(self._waiting))
+                del self._waiting[job]
+                self._running.add(job)
+                job.task = _begin(self._loop, self._run(job))
+        finally:
+            self._starting = False
 
     async def _run(self, job: _Job) -> None:
         job.begun = True
@@ -182,6 +190,13 @@ class Work:
             close = getattr(items, "aclose", None)  # a generator has it, another iterator may
             if close is not None:
                 await close()
+
+
+def _begin(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """A task; where Python can, it runs until it has to wait for the first time, before this returns."""
+    if sys.version_info >= (3, 12):
+        return asyncio.Task(work, loop=loop, eager_start=True)
+    return loop.create_task(work)
 
 
 def _cancelled(job: _Job) -> Cancelled:
