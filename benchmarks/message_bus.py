@@ -133,7 +133,7 @@ async def responder(fd: str) -> None:
 async def requester(fd: str) -> None:
     """Asks, and prints what it measured."""
     bus = await joined("requester", fd)
-    while not await bus.endpoints("responder.spent"):
+    while not await bus.endpoints("responder.spent"):  # noqa: ASYNC110 - it is another process
         await asyncio.sleep(0.05)
     blob = Blob(PAYLOAD)
 

@@ -117,6 +117,7 @@ class Tree(RuleBasedStateMachine):
                 async with asyncio.timeout(20):
                     while (await anext(health)).message.process != node.bus.name:
                         pass
+            await asyncio.gather(*node.above.bus._below._tasks)  # so that the nodes above know, too
             await self.fence(node.above)
             await node.bus.close()
 

@@ -93,7 +93,7 @@ class Above:
         It is told to the end, even if the awaiting task is cancelled: so both know the same.
 
         Raises:
-            SymphonyError: The node above refuses it.
+            SymphonyError: The node above refuses a claim; none where it was withdrawn.
         """
         if self.link is None or (claim in self._told) is self._stands(claim):
             return
@@ -182,6 +182,10 @@ class Above:
                         self._told.add(claim)
             except PeerGone:
                 return  # it is about to be told that the uplink has ended; what is here is still in force
+            except SymphonyError:
+                if not told:
+                    raise
+                return  # it is withdrawn here; that the node above does not know costs a few messages in vain
 
     def _settled(self, task: asyncio.Task[None]) -> None:
         self._settling.discard(task)
