@@ -7,12 +7,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from symphony_transports.shared_memory import SharedMemoryTransport
     from symphony_transports.stdio import StdioListener, StdioTransport
     from symphony_transports.unix import UnixListener, UnixTransport
 
-__all__ = ["StdioListener", "StdioTransport", "UnixListener", "UnixTransport"]
+__all__ = ["SharedMemoryTransport", "StdioListener", "StdioTransport", "UnixListener", "UnixTransport"]
 
 _MODULES = {
+    "SharedMemoryTransport": "shared_memory",
     "StdioListener": "stdio",
     "StdioTransport": "stdio",
     "UnixListener": "unix",
