@@ -625,7 +625,7 @@ CATALOGUE: dict[str, ErrorCode] = {
     "SYM-T042": ErrorCode(
         "Shared memory cannot be had",
         "The system gave no memory or no descriptors for a connection through shared memory; the message has the "
-        "reason. Each takes four descriptors at each end while it is open, and up to 2 MiB of memory.",
+        "reason. Each takes five descriptors at each end while it is open, and up to 2 MiB of memory.",
     ),
     "SYM-T043": ErrorCode(
         "No /proc",

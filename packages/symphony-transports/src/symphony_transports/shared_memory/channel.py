@@ -35,6 +35,7 @@ RING_SIZE: Final = 1 << 20
 _MAGIC: Final = b"symshm-1"
 _OFFER: Final = Struct("<8sQ")
 _DESCRIPTORS: Final = 5  # the memory, and two ends of a pipe for each ring
+_PROC: Final = "/proc/self/fd"
 _LARGEST: Final = 1 << 30  # bytes of a ring
 
 
@@ -55,9 +56,11 @@ class Channel:
     """
 
     def __init__(self, memory: mmap.mmap, *, listens: bool, pipes: Sequence[int]) -> None:
-        view = memoryview(memory)
-        middle = len(view) // 2
-        first, second = view[:middle], view[middle:]
+        middle = len(memory) // 2
+        with memoryview(memory) as both:
+            first, second = both[:middle], both[middle:]
+        self._memory = memory
+        self._rings = first, second
         self.incoming = Incoming(first if listens else second)
         self.outgoing = Outgoing(second if listens else first)
         self.announcements = FileIO(pipes[0], "r")
@@ -89,15 +92,27 @@ class Channel:
                 raise _full()
 
     def hang_up(self) -> None:
-        """Let the peer see the end; its descriptors stay in use, so that no other file gets their numbers.
+        """End both directions and wake the threads that read from the pipes.
 
-        From now on `announce` raises BrokenPipeError.
+        From now on they read an end, and `announce` raises BrokenPipeError. The descriptors stay in use, so that no
+        other file gets the number of one that a thread is about to use.
+
+        Raises:
+            OSError: This process does not see `/proc`, or has no descriptor left.
         """
         nobody, broken = os.pipe()
         os.close(nobody)
+        nothing = os.open(os.devnull, os.O_RDONLY)
         for pipe in (self._announce, self._acknowledge):
             os.dup2(broken, pipe.fileno(), inheritable=False)
+        for pipe in (self.announcements, self.acknowledgements):
+            waking = writing_end(pipe)
+            with suppress(BlockingIOError):  # it is full: nobody waits for more
+                os.write(waking, b"\0")
+            os.close(waking)
+            os.dup2(nothing, pipe.fileno(), inheritable=False)
         os.close(broken)
+        os.close(nothing)
 
     def close(self) -> None:
         """Give everything back; what the peer has not taken yet stays there for it."""
@@ -105,6 +120,9 @@ class Channel:
             pipe.close()
         self.incoming = Incoming(memoryview(b""))
         self.outgoing = Outgoing(memoryview(b""))
+        for ring in self._rings:
+            ring.release()
+        self._memory.close()
 
 
 def offer(sock: socket.socket, size: int = RING_SIZE) -> Channel:
@@ -192,6 +210,18 @@ def receive(sock: socket.socket) -> Channel:
     return Channel(mapped, listens=False, pipes=pipes)
 
 
+def writing_end(pipe: FileIO) -> int:
+    """The other end of a pipe, opened anew; the end of a connection keeps none, to see when its peer has none.
+
+    Args:
+        pipe: The end that is read from.
+
+    Raises:
+        OSError: This process does not see `/proc`, or has no descriptor left.
+    """
+    return os.open(f"{_PROC}/{pipe.fileno()}", os.O_WRONLY | os.O_NONBLOCK)
+
+
 def not_linux() -> TransportError:
     """The error on a system that has not what this needs."""
     return TransportError(
@@ -204,7 +234,7 @@ def not_linux() -> TransportError:
 def _receive_descriptors(sock: socket.socket) -> tuple[bytes, list[int]]:
     # Not socket.recv_fds: it ignores its flags, and a child process that inherits the end of a pipe keeps it open.
     descriptors = array("i")
-    room = socket.CMSG_LEN(_DESCRIPTORS * descriptors.itemsize)
+    room = socket.CMSG_LEN((_DESCRIPTORS + 1) * descriptors.itemsize)  # to see when there are too many
     try:
         data, control, _, _ = sock.recvmsg(_OFFER.size, room, socket.MSG_CMSG_CLOEXEC)
     except ConnectionResetError:

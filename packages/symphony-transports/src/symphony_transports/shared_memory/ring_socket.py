@@ -3,14 +3,14 @@
 import os
 import select
 import socket
+import threading
 from collections.abc import Sequence
-from contextlib import suppress
 from io import FileIO
 from time import monotonic
 
 from symphony_sdk.errors import TransportError
 
-from symphony_transports.shared_memory.channel import Channel
+from symphony_transports.shared_memory.channel import Channel, writing_end
 from symphony_transports.shared_memory.ring import Buffer
 
 
@@ -30,10 +30,11 @@ class RingSocket:
         self._channel = channel
         self._timeout: float | None = None
         self._shut = False
+        self._ending = threading.Lock()
         for pipe in (channel.announcements, channel.acknowledgements):
             os.set_blocking(pipe.fileno(), True)
         try:
-            os.close(_writing_end(channel.announcements))
+            os.close(writing_end(channel.announcements))
         except OSError as error:
             channel.close()
             raise TransportError(
@@ -107,20 +108,16 @@ class RingSocket:
 
     def shutdown(self, how: int = socket.SHUT_RDWR) -> None:
         """End both directions, whatever is asked for; who waits in another thread returns."""
-        if self._shut:
-            return
-        self._shut = True
-        self._channel.hang_up()
-        for pipe in (self._channel.announcements, self._channel.acknowledgements):
-            with suppress(OSError):  # the peer hung up before: nobody waits
-                waking = _writing_end(pipe)
-                os.write(waking, b"\0")
-                os.close(waking)
+        with self._ending:
+            if not self._shut:
+                self._shut = True
+                self._channel.hang_up()
 
     def close(self) -> None:
-        """Give everything back; nobody may be inside of another method."""
-        self._shut = True
-        self._channel.close()
+        """Give everything back; nobody may be inside of another method but `shutdown`."""
+        with self._ending:
+            self._shut = True
+            self._channel.close()
 
     def _read(self, pipe: FileIO, into: memoryview, timeout: float | None) -> int:
         """Read what the peer said; 0 at the end."""
@@ -133,8 +130,3 @@ class RingSocket:
             return 0
         said = pipe.readinto(into)
         return 0 if self._shut else said
-
-
-def _writing_end(pipe: FileIO) -> int:
-    """The other end of a pipe that is read from, opened anew: to wake this process, which keeps none itself."""
-    return os.open(f"/proc/self/fd/{pipe.fileno()}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
