@@ -1,8 +1,8 @@
-"""Where the tests' sockets lie, and shared memory."""
+"""Where the tests' sockets lie, the ends of shared memory, and how many descriptors are open."""
 
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,3 +25,9 @@ def ends() -> Iterator[tuple[Channel, Channel]]:
     yield first, second
     first.close()
     second.close()
+
+
+@pytest.fixture
+def descriptors() -> Callable[[], int]:
+    """Counts the open descriptors of this process."""
+    return lambda: len(list(Path("/dev/fd").iterdir()))

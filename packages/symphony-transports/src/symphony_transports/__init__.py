@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from symphony_transports.shared_memory import SharedMemoryTransport
     from symphony_transports.stdio import StdioListener, StdioTransport
-    from symphony_transports.unix import UnixListener, UnixTransport
+    from symphony_transports.unix import UnixTransport
 
-__all__ = ["SharedMemoryTransport", "StdioListener", "StdioTransport", "UnixListener", "UnixTransport"]
+__all__ = ["SharedMemoryTransport", "StdioListener", "StdioTransport", "UnixTransport"]
 
 _MODULES = {
     "SharedMemoryTransport": "shared_memory",
     "StdioListener": "stdio",
     "StdioTransport": "stdio",
-    "UnixListener": "unix",
     "UnixTransport": "unix",
 }
 

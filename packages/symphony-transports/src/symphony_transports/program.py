@@ -98,7 +98,8 @@ class Program:
         try:
             self._loop.call_soon_threadsafe(self._ended)
         except RuntimeError:  # the loop was closed: nobody listens any more
-            os.close(self._errors)
+            if self._errors >= 0:
+                os.close(self._errors)
 
     def _ended(self) -> None:
         self._listen()  # what it said last

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Callable
 from typing import Final, Literal
 
-from symphony_ipc import Connection, Endpoint
+from symphony_ipc import AnsweredRequests, Connection, Endpoint
 from symphony_ipc.pipes import open_pipes, open_stdio
 from symphony_sdk.errors import PeerGone, SymphonyError, TransportError
 from symphony_sdk.ports import ConnectionPort, RequestHandler
@@ -53,7 +53,10 @@ class StdioTransport:
         program = Program(_argv_of(address))
         try:
             connection = Connection(
-                Endpoint(self._name, token, timeout=START_TIMEOUT), accepts=False, handler=handler
+                Endpoint(self._name, token, timeout=START_TIMEOUT),
+                accepts=False,
+                handler=handler,
+                answered=AnsweredRequests(),
             )
             await open_pipes(lambda: connection, program.output, program.input)
             await connection.opened()
@@ -127,7 +130,13 @@ class StdioTransport:
                 code="SYM-T010",
                 hint=f"A program listens at `{self.scheme}:`; a command line follows where one connects.",
             )
-        connection = Connection(Endpoint(self._name, token), accepts=True, handler=handler, on_open=on_open)
+        connection = Connection(
+            Endpoint(self._name, token),
+            accepts=True,
+            handler=handler,
+            on_open=on_open,
+            answered=AnsweredRequests(),
+        )
         await open_stdio(lambda: connection)
         return connection
 

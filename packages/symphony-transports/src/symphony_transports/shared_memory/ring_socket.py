@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from io import FileIO
 from time import monotonic
 
-from symphony_sdk.errors import TransportError
+from symphony_sdk.errors import MalformedMessage, TransportError
 
 from symphony_transports.shared_memory.channel import Channel, writing_end
 from symphony_transports.shared_memory.ring import Buffer
@@ -81,18 +81,25 @@ class RingSocket:
         """
         channel = self._channel
         outgoing = channel.outgoing
-        sent = outgoing.put(data)
-        if sent:
-            channel.announce()
-        if sent == len(data):
-            return
-        view = memoryview(data)
+        try:
+            sent = outgoing.put(data)
+            if sent:
+                channel.announce()
+            if sent < len(data):
+                self._send_rest(memoryview(data)[sent:])
+        except MalformedMessage:
+            self.shutdown()  # the thread that receives is to know as well
+            raise
+
+    def _send_rest(self, data: memoryview) -> None:
+        channel = self._channel
+        outgoing = channel.outgoing
         deadline = None if self._timeout is None else monotonic() + self._timeout
-        while sent < len(view):
-            count = outgoing.put(view[sent:])
+        while data:
+            count = outgoing.put(data)
             if count:
                 channel.announce()
-                sent += count
+                data = data[count:]
                 continue
             left = None if deadline is None else deadline - monotonic()
             said = self._read(channel.acknowledgements, outgoing.acknowledgements, left)

@@ -127,7 +127,9 @@ class TransportContract(Contract):
 
         async def rule(connection: ConnectionPort) -> None:
             sent = [Echo(f"{n}".encode() * (n % 7 + 1)) for n in range(500)]
-            answers = await asyncio.gather(*(connection.request(each, Echo, timeout=PATIENCE) for each in sent))
+            answers = await asyncio.gather(
+                *(connection.request(each, Echo, timeout=PATIENCE) for each in sent)
+            )
             assert answers == sent
 
         self._connected(transport, address, rule)
@@ -162,7 +164,9 @@ class TransportContract(Contract):
 
         self._connected(transport, address, rule)
 
-    def test_what_is_too_large_is_refused_and_the_connection_lives(self, transport: Any, address: str) -> None:
+    def test_what_is_too_large_is_refused_and_the_connection_lives(
+        self, transport: Any, address: str
+    ) -> None:
         """What is too large is refused and the connection lives, whichever side it comes from."""
 
         async def rule(connection: ConnectionPort) -> None:
@@ -266,7 +270,9 @@ class TransportContract(Contract):
 
         async def rule(connection: ConnectionPort) -> None:
             async def take(count: int) -> list[int]:
-                return [each.value async for each in connection.stream(Count(count), Number, timeout=PATIENCE)]
+                return [
+                    each.value async for each in connection.stream(Count(count), Number, timeout=PATIENCE)
+                ]
 
             async with aclosing(_stream(connection, Count(-1))) as stuck:
                 await anext(stuck)
@@ -578,7 +584,7 @@ def _run(main: Awaitable[ResultT]) -> ResultT:
 async def _until(connection: ConnectionPort, condition: Callable[[State], bool]) -> None:
     async with asyncio.timeout(PATIENCE):
         while not condition(await connection.request(Look(), State)):
-            await asyncio.sleep(0)
+            pass
 
 
 def _stream(

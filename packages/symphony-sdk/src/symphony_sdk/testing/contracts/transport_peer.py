@@ -15,13 +15,13 @@ from typing import Final
 import msgspec
 
 from symphony_sdk.errors import ErrorPayload, error_from_payload
-from symphony_sdk.messages import message
+from symphony_sdk.messages import DATA_LIMIT, message
 from symphony_sdk.ports import ConnectionPort, TransportPort
 
 MODULE: Final = "symphony_sdk.testing.contracts.transport_peer"
 
 
-@message("contract.echo")
+@message("contract.echo", limit=DATA_LIMIT)
 class Echo(msgspec.Struct, frozen=True):
     """Asks for the same message.
 
@@ -251,7 +251,9 @@ async def serve(factory: str, address: str, token: str, ready: int) -> None:
         ready: Descriptor to close when it listens; none where it is negative.
     """
     peer = Peer()
-    listener = await made_by(factory).listen(address, peer.connected, token=token.encode(), handler=peer.answer)
+    listener = await made_by(factory).listen(
+        address, peer.connected, token=token.encode(), handler=peer.answer
+    )
     if ready >= 0:
         os.close(ready)
     await peer.over.wait()
@@ -260,4 +262,5 @@ async def serve(factory: str, address: str, token: str, ready: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(*sys.argv[1:4], int(sys.argv[4])))
+    _, factory, address, token, ready = sys.argv
+    asyncio.run(serve(factory, address, token, int(ready)))
