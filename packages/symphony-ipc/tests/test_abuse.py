@@ -137,7 +137,7 @@ def test_a_request_that_was_given_up_is_owed_until_the_peer_answers_it(raw, even
 def test_a_peer_that_sends_more_than_it_was_asked_for_is_read_slowly_and_loses_nothing(
     raw, eventually, monkeypatch
 ):
-    monkeypatch.setattr("symphony_ipc.connection.UNASKED_PER_SECOND", 1000)
+    monkeypatch.setattr("symphony_ipc.unasked.UNASKED_PER_SECOND", 1000)
 
     async def main():
         async with raw() as (connection, peer):

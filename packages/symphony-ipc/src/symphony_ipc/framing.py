@@ -30,13 +30,14 @@ _READ_BUFFER: Final = 64 << 10
 _COPIED: Final = 32 << 10  # a longer frame is read into memory of its own
 _SEPARATE: Final = 64 << 10  # a longer payload is sent from where it is
 
-_DECODING_FAILURES: Final = (
+DECODING_FAILURES: Final = (
     msgspec.MsgspecError,
     UnicodeDecodeError,
     RecursionError,
     ValueError,
     OverflowError,
 )
+"""Everything that msgspec raises for bytes that it cannot decode."""
 
 
 class _Outline(msgspec.Struct, array_like=True, gc=False):
@@ -112,8 +113,8 @@ def decode(frame: bytes | bytearray | memoryview) -> Envelope:
             )
     try:
         return _ENVELOPE.decode(frame)
-    except _DECODING_FAILURES as error:
-        raise _undecodable(frame, "a frame", error) from error
+    except DECODING_FAILURES as error:
+        raise undecodable(frame, "a frame", error) from error
 
 
 def decode_typed(decoder: msgspec.msgpack.Decoder[T], data: bytes | bytearray | memoryview, what: str) -> T:
@@ -129,8 +130,8 @@ def decode_typed(decoder: msgspec.msgpack.Decoder[T], data: bytes | bytearray | 
     """
     try:
         return decoder.decode(data)
-    except _DECODING_FAILURES as error:
-        raise _undecodable(data, what, error) from error
+    except DECODING_FAILURES as error:
+        raise undecodable(data, what, error) from error
 
 
 class FrameReader:
@@ -174,7 +175,7 @@ class FrameReader:
                 yield decode(frame)
             return
         self._end += count
-        while (body := self._next()) is not None:
+        while self._start < self._end and (body := self._next()) is not None:
             yield decode(body)
         if self._start == self._end:
             self._start = self._end = 0
@@ -218,7 +219,14 @@ class FrameReader:
             )
 
 
-def _undecodable(data: bytes | bytearray | memoryview, what: str, error: Exception) -> MalformedMessage:
+def undecodable(data: bytes | bytearray | memoryview, what: str, error: Exception) -> MalformedMessage:
+    """What any of `DECODING_FAILURES` becomes.
+
+    Args:
+        data: Bytes from the peer.
+        what: What they are to be.
+        error: Why they are not.
+    """
     return MalformedMessage(
         f"{what} of {len(data):,} bytes cannot be decoded: {error}",
         hint="Both ends must run compatible versions of Symphony; see `symphony doctor`.",
