@@ -31,6 +31,7 @@ PEERS = [
     "datasette",
     "diskcache",
     "llm",
+    "nats-py",
     "networkx",
     "stevedore",
     "uvloop",

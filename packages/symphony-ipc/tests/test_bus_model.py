@@ -154,7 +154,11 @@ class Tree(RuleBasedStateMachine):
             subscriber.node.subscribers.remove(subscriber)
 
     async def fence(self, node):
-        """Wait until all that was published at a node has arrived wherever it goes."""
+        """Wait until all that was published at a node has arrived, also what the hub sent back for a group."""
+        for publisher in (node, self.alive[0]):
+            await self.fence_from(publisher)
+
+    async def fence_from(self, node):
         self.count += 1
         text = str(self.count)
         node.bus.publish(FENCE, LogLine("fence", text))

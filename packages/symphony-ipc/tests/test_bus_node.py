@@ -508,6 +508,27 @@ def test_a_publisher_that_outruns_the_hub_loses_its_oldest_and_those_who_miss_th
     asyncio.run(main())
 
 
+def test_a_neighbour_that_asks_and_does_not_read_is_cut_off_before_it_takes_the_memory(raw, monkeypatch):
+    async def main():
+        monkeypatch.setattr("symphony_ipc.bus.health.UNSENT_LIMIT", 4 << 20)
+
+        async def answer(message):
+            return ArtifactData(bytes(1 << 20), 1)
+
+        async with (
+            hub_and_raw(raw) as (hub, peer),
+            await hub.register("a", answer),
+            await hub.subscribe("_bus.health") as health,
+        ):
+            for number in range(1, 20):
+                await peer.send(request(number, Done(), "a"))
+            while (changed := (await soon(health)).message).health != "dead":
+                assert changed.health == "suspect"
+            assert "unread" in changed.reason
+
+    asyncio.run(main())
+
+
 def test_a_neighbour_of_a_known_process_is_dead_when_the_process_is():
     async def main():
         async with tree() as (hub,), await hub.subscribe("_bus.health") as health:
