@@ -546,6 +546,25 @@ CATALOGUE: dict[str, ErrorCode] = {
         "A message could not be routed: the topic or pattern is not one, nobody answers to the name, or the bus "
         "does not keep messages and was asked to.",
     ),
+    "SYM-T060": ErrorCode(
+        "Event loop would wait for itself",
+        "Code on the thread of an event loop made a blocking call over the bridge to that same event loop, which "
+        "could then never answer. Await the work there, or run the blocking code with `in_thread`.",
+    ),
+    "SYM-T061": ErrorCode(
+        "Event loop has ended",
+        "A thread called over the bridge to an event loop that is closed or stopped, or that ended before the "
+        "call did. A call that was under way may have been carried out in part.",
+    ),
+    "SYM-T062": ErrorCode(
+        "Call over the bridge was cancelled",
+        "The task that did the work for a thread was cancelled: the task that waits for the thread was, or the "
+        "event loop is about to end.",
+    ),
+    "SYM-T063": ErrorCode(
+        "Bridge belongs to another event loop",
+        "Each bridge belongs to the event loop that it was made on. It was used from a task of another one.",
+    ),
     # -- O: port -----------------------------------------------------------------------------------
     "SYM-O001": ErrorCode(
         "Port has no adapter",

@@ -1,5 +1,6 @@
 """The ports: how the domain asks for what it needs, whoever answers."""
 
+from symphony_sdk.ports.bridge import BridgePort
 from symphony_sdk.ports.bus import BusPort, Delivery, EndpointInfo, Health, Subscription
 from symphony_sdk.ports.conductor import ConductorPort, FailureAdvice, PlanAdvice
 from symphony_sdk.ports.data import (
@@ -40,6 +41,7 @@ __all__ = [
     "ArbitrationEngine",
     "ArtifactInfo",
     "ArtifactStore",
+    "BridgePort",
     "Buffer",
     "BusPort",
     "ConductorPort",
