@@ -7,43 +7,35 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from symphony_core import SymphonyCore
+from symphony_ipc.bridge import Bridge
 from symphony_isolation import IsolatedExtensions, WorkerLimits, WorkerSpec
 from symphony_sdk.contributions import ArtifactRef
-from symphony_sdk.errors import PortError, SymphonyError, foreign_error
+from symphony_sdk.errors import PortError, SymphonyError
 from symphony_sdk.extension import Context, Files, Log
 from symphony_sdk.permissions import PermissionSet
 from symphony_sdk.ports import (
-    ArbitrationEngine,
     ArtifactStore,
+    BridgePort,
     ConductorPort,
-    DagTracker,
     ExecutorPort,
     ExtensionInfo,
     ExtensionPort,
     PitPort,
-    PoolManager,
-    StaleManager,
+    TransportPort,
 )
-from symphony_sdk.providers import PitRole
 
 from symphony_host.catalogue import Catalogue, load_catalogue
 from symphony_host.configuration import Settings
 from symphony_host.lifecycle import Lifecycle, Step
+from symphony_host.parts import InstalledConductor, InstalledParts, InstalledPit
 from symphony_host.plugins import PluginManager
 from symphony_host.records import ExtensionRecord
 
 _log = logging.getLogger(__name__)
 
-_PACKAGES: Mapping[PitRole, str] = {
-    "pool_manager": "pit-pool-manager",
-    "dag_tracker": "pit-dag-tracker",
-    "artifact_store": "pit-artifact-store",
-    "arbitration_engine": "pit-arbitration-engine",
-    "stale_manager": "pit-stale-manager",
-}
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
@@ -56,6 +48,9 @@ class Host:
         lifecycle: The states of the extensions that run in the host.
         extensions: The extensions that run in workers.
         pit: The components of the Pit.
+        executors: The executors by name.
+        transports: The transports by scheme.
+        bridge: Between threads and the event loop that it lives on.
         core: The domain.
     """
 
@@ -68,7 +63,13 @@ class Host:
         self._in_host = {record.id: record for record in usable if record.runs == "host"}
         self._records = {entry.record.id: entry.record for entry in self.catalogue.entries}
         self.pit = InstalledPit(self)
-        self.executors = InstalledExecutors(self)
+        self.bridge = Bridge()
+        self.executors: InstalledParts[ExecutorPort] = InstalledParts(
+            self, "executor", self._plugins.executors
+        )
+        self.transports: InstalledParts[TransportPort] = InstalledParts(
+            self, "transport", self._plugins.transports
+        )
         self.extensions = self._isolated(record for record in usable if record.runs == "worker")
         self._needs = {
             extension: tuple(need for need in needs if need in self._in_host)
@@ -147,6 +148,8 @@ class Host:
             self.pit,
             self.extensions,
             self.executors,
+            self.transports,
+            self.bridge,
         )
 
     def _isolated(self, records: Iterator[ExtensionRecord]) -> IsolatedExtensions:
@@ -230,10 +233,7 @@ class Host:
 
     def _conductor(self) -> ConductorPort | None:
         provided = list(self._plugins.conductors().values())
-        if len(provided) != 1:
-            return None
-        [(extension, provider)] = provided
-        return provider.create(self.services(extension))
+        return InstalledConductor(self, provided[0]) if len(provided) == 1 else None
 
     async def _close(self) -> None:
         """Close everything in the order in which it leans on the next; one that fails keeps no other open."""
@@ -246,6 +246,7 @@ class Host:
         store = self.pit.made.get("artifact_store")
         if store is not None:
             closers.append(("the artifact store", store.close))
+        closers.append(("the bridge", self.bridge.close))
         closers.append(("the life cycle", lambda: self.lifecycle.stop(self._in_host, self._step)))
         for name, close in closers:
             try:
@@ -265,6 +266,8 @@ class HostServices(NamedTuple):
         pit: The Pit.
         extensions: The extensions in workers.
         executors: Every executor by name.
+        transports: Every transport by scheme.
+        bridge: Between threads and the host's event loop.
     """
 
     config: Mapping[str, Any]
@@ -272,87 +275,8 @@ class HostServices(NamedTuple):
     pit: PitPort
     extensions: ExtensionPort
     executors: Mapping[str, ExecutorPort]
-
-
-class InstalledPit:
-    """The components that are installed, each made when it is first read; adapter of `PitPort`.
-
-    Args:
-        host: Whose plugins provide them.
-    """
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
-        self._lock = threading.RLock()
-        self.made: dict[PitRole, Any] = {}
-
-    @property
-    def pool(self) -> PoolManager:
-        """Keeps models in memory."""
-        return cast("PoolManager", self._component("pool_manager"))
-
-    @property
-    def tracker(self) -> DagTracker:
-        """Runs workflow graphs."""
-        return cast("DagTracker", self._component("dag_tracker"))
-
-    @property
-    def artifacts(self) -> ArtifactStore:
-        """Keeps bytes by their content."""
-        return cast("ArtifactStore", self._component("artifact_store"))
-
-    @property
-    def arbitration(self) -> ArbitrationEngine:
-        """Decides who gets what several want."""
-        return cast("ArbitrationEngine", self._component("arbitration_engine"))
-
-    @property
-    def stale(self) -> StaleManager:
-        """Ages what nobody needs."""
-        return cast("StaleManager", self._component("stale_manager"))
-
-    def _component(self, role: PitRole) -> Any:
-        with self._lock:
-            if role not in self.made:
-                provided = self._host.plugins.pit_components().get(role)
-                if provided is None:
-                    raise PortError(
-                        f"no usable extension provides the {role.replace('_', ' ')}",
-                        hint=f"Install {_PACKAGES[role]}, or see `symphony doctor` for what is wrong with it.",
-                    )
-                self.made[role] = _created(
-                    self._host, provided.extension, provided.provider.create, f"the {role.replace('_', ' ')}"
-                )
-            return self.made[role]
-
-
-class InstalledExecutors(Mapping[str, ExecutorPort]):
-    """The executors that are installed by name, each made when it is first read.
-
-    Args:
-        host: Whose plugins provide them.
-    """
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
-        self.made: dict[str, ExecutorPort] = {}
-
-    def __getitem__(self, name: str) -> ExecutorPort:
-        if name not in self.made:
-            provided = self._host.plugins.executors()[name]
-            self.made[name] = _created(
-                self._host, provided.extension, provided.provider.create, f"the executor {name!r}"
-            )
-        return self.made[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._host.plugins.executors()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._host.plugins.executors())
-
-    def __len__(self) -> int:
-        return len(self._host.plugins.executors())
+    transports: Mapping[str, TransportPort]
+    bridge: BridgePort
 
 
 class _HostArtifacts:
@@ -373,21 +297,6 @@ class _HostArtifacts:
 
     def get(self, ref: ArtifactRef | str) -> bytes:
         return self._pit.artifacts.get(ref if isinstance(ref, str) else ref.id)
-
-
-def _created(host: Host, extension: str, create: Callable[[HostServices], Any], what: str) -> Any:
-    try:
-        return create(host.services(extension))
-    except SymphonyError:
-        raise
-    except Exception as error:
-        foreign = foreign_error(error, extension)
-        raise PortError(
-            f"{extension!r} could not make {what}: {foreign.message}",
-            code="SYM-O003",
-            hint="This is an error of the extension; `--debug` shows where.",
-            traceback=foreign.traceback,
-        ) from error
 
 
 def _log_line(extension: str, level: str, text: str) -> None:

@@ -43,6 +43,11 @@ class Bridge:
         self._under_way: set[Crossing] = set()
         self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="symphony-bridge")
 
+    @property
+    def is_here(self) -> bool:
+        """Whether it is the event loop of this very thread, so that calls need no bridge and get none."""
+        return asyncio._get_running_loop() is self._loop
+
     @overload
     def call(
         self,
@@ -167,7 +172,7 @@ class Bridge:
         Raises:
             BaseException: As for `call`.
         """
-        if asyncio._get_running_loop() is self._loop:
+        if self.is_here:
             raise TransportError(
                 f"{_name(crossing.function)} was called over the bridge from the event loop's own thread, "
                 "which would wait for itself for ever",

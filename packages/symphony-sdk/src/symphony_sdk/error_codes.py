@@ -646,6 +646,10 @@ CATALOGUE: dict[str, ErrorCode] = {
         "An extension that runs in the host offers a part, such as an executor or a component of the Pit, and "
         "raised an error when it was asked to make it. The message has that error.",
     ),
+    "SYM-O004": ErrorCode(
+        "Advice is none",
+        "A conductor gave something else than the advice that it was asked for. The run goes on without it.",
+    ),
     "SYM-O080": ErrorCode(
         "Part of the installation is missing",
         "A file that ships with symphony-host, such as the demo's workflow or the template of `symphony new`, is "

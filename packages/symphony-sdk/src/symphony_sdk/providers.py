@@ -11,6 +11,8 @@ import msgspec
 
 if TYPE_CHECKING:
     from symphony_sdk.ports import (
+        BlockingConductorPort,
+        BridgePort,
         ConductorPort,
         DataAccessPort,
         ExecutorPort,
@@ -48,6 +50,14 @@ class Services(Protocol):
     @property
     def executors(self) -> "Mapping[str, ExecutorPort]":
         """Every executor by name."""
+
+    @property
+    def transports(self) -> "Mapping[str, TransportPort]":
+        """Every transport by scheme."""
+
+    @property
+    def bridge(self) -> "BridgePort":
+        """Between threads and the event loop of the host: how code that waits uses what is asynchronous."""
 
 
 class PitComponent(msgspec.Struct, frozen=True):
@@ -107,7 +117,7 @@ class Conductor(msgspec.Struct, frozen=True):
     """
 
     name: str
-    create: "Callable[[Services], ConductorPort]"
+    create: "Callable[[Services], ConductorPort | BlockingConductorPort]"
 
 
 class DataAccess(msgspec.Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 from symphony_sdk.ports.bridge import BridgePort
 from symphony_sdk.ports.bus import BusPort, Delivery, EndpointInfo, Health, Subscription
-from symphony_sdk.ports.conductor import ConductorPort, FailureAdvice, PlanAdvice
+from symphony_sdk.ports.conductor import BlockingConductorPort, ConductorPort, FailureAdvice, PlanAdvice
 from symphony_sdk.ports.data import (
     Account,
     DataAccessPort,
@@ -41,6 +41,7 @@ __all__ = [
     "ArbitrationEngine",
     "ArtifactInfo",
     "ArtifactStore",
+    "BlockingConductorPort",
     "BridgePort",
     "Buffer",
     "BusPort",
