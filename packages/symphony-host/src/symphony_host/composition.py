@@ -50,6 +50,7 @@ class Host:
         pit: The components of the Pit.
         executors: The executors by name.
         transports: The transports by scheme.
+        conductor: Advises on runs; None unless exactly one is installed.
         bridge: Between threads and the event loop that it lives on.
         core: The domain.
     """
@@ -76,11 +77,12 @@ class Host:
             for extension, needs in self.catalogue.needs.items()
         }
         self.lifecycle.start(self._in_host, self._step, self._needs)
+        self.conductor = self._conductor()
         self.core = SymphonyCore(
             pit=self.pit,
             extensions=self.extensions,
             executors=self.executors,
-            conductor=self._conductor(),
+            conductor=self.conductor,
             observers=[self._plugins.publish],
         )
 

@@ -1,0 +1,276 @@
+"""A real host: parts that extensions provide, conductors of both kinds, the bridge and the bus."""
+
+import asyncio
+import sys
+import threading
+from contextlib import asynccontextmanager
+
+import pytest
+from symphony_core import SymphonyCore
+from symphony_host.composition import Host
+from symphony_host.configuration import load_settings
+from symphony_sdk import Context, operator
+from symphony_sdk.errors import ErrorPayload, PortError, TransportError
+from symphony_sdk.ports import ArtifactInfo, NodeCall
+from symphony_sdk.testing.fakes import FakeExtensions
+from symphony_sdk.values import decode
+from symphony_workflow import WorkflowBuilder
+
+DEADLINE = 20
+
+
+@operator("acme.ops.double")
+def double(ctx: Context, number: int) -> int:
+    """Twice a number."""
+    return 2 * number
+
+
+EXECUTORS = """
+from symphony_sdk import Executor, hookimpl
+from symphony_sdk.testing.fakes import FakeExecutor
+
+@hookimpl
+def symphony_executors():
+    operations = {"acme.ops.double": lambda number: {"result": 2 * number}}
+    for name in ("near", "far"):
+        yield Executor(name, lambda services: FakeExecutor(operations))
+"""
+
+CONDUCTOR = """
+import threading
+from symphony_sdk import Conductor, hookimpl
+from symphony_sdk.ports import FailureAdvice, PlanAdvice
+
+seen = {}
+
+class Blocking:
+    def __init__(self, services):
+        self.services = services
+        seen["made"] = threading.get_ident()
+
+    def plan(self, workflow, executors):
+        seen["thread"] = threading.get_ident()
+        pit, bridge = self.services.pit, self.services.bridge
+        seen["plan"] = pit.artifacts.put(b"the plan", name="plan.txt")   # directly
+        seen["runs"] = bridge.call(pit.tracker.runs)                     # over the bridge
+        seen["facade"] = bridge.facade(pit.tracker).runs(limit=1)
+        return PlanAdvice("far", reason=f"one of {', '.join(executors)}")
+
+    def on_failure(self, call, error):
+        return FailureAdvice("skip", reason=error.message)
+
+class Async:
+    def __init__(self, services):
+        self.services = services
+
+    async def plan(self, workflow, executors):
+        seen["thread"] = threading.get_ident()
+        seen["runs"] = await self.services.pit.tracker.runs()
+        return PlanAdvice("far")
+
+    async def on_failure(self, call, error):
+        return FailureAdvice("retry", delay=1.0)
+
+class Wrong:
+    def __init__(self, services):
+        pass
+
+    def plan(self, workflow, executors):
+        return "far"
+
+    def on_failure(self, call, error):
+        raise ValueError("no idea")
+
+class Broken:
+    def __init__(self, services):
+        raise ValueError("not today")
+
+@hookimpl
+def symphony_conductors():
+    yield Conductor("acme", {kind})
+"""
+
+TRANSPORTS = """
+import threading
+from symphony_sdk import Transport, hookimpl
+
+made = []
+
+def pigeon(services):
+    made.append(threading.get_ident())
+    return ("pigeon", services.transports["smoke"])
+
+def broken(services):
+    raise ValueError("no drum")
+
+@hookimpl
+def symphony_transports():
+    yield Transport("pigeon", pigeon)
+    yield Transport("smoke", lambda services: "smoke")
+    yield Transport("drum", broken)
+"""
+
+
+@pytest.fixture
+def opened(site):
+    """Opens a host with extensions that run in it, from the source of their modules."""
+
+    @asynccontextmanager
+    async def opened(**sources):
+        for name, source in sources.items():
+            root = site.add(name, more='runs = "host"\n', files={"plugin.py": source})
+            (root / "__init__.py").write_text("")
+        site.settle()
+        trusted = ",".join(f"acme.{name}" for name in sources)
+        async with Host.open(load_settings(overrides=[f"trusted={trusted}"])) as host:
+            yield host
+
+    return opened
+
+
+async def run_double(host, **choice):
+    """Run a workflow of one node with the host's Pit, executors and conductor."""
+    extensions = FakeExtensions(double)
+    core = SymphonyCore(
+        pit=host.pit, extensions=extensions, executors=host.executors, conductor=host.conductor
+    )
+    wf = WorkflowBuilder("double")
+    node = wf.operator("double", uses="acme.ops.double", number=wf.input("number", int))
+    wf.output("result", node.out.result)
+    run = await core.start(wf.build(await extensions.operations()), {"number": 21}, **choice)
+    events = [event async for event in core.events(run)]
+    outcome = await core.outcome(run)
+    await core.close()
+    return outcome.status.state, decode(outcome.outputs["result"], int), events
+
+
+def seen_by(name):
+    return sys.modules[f"acme_{name}.plugin"].seen
+
+
+def test_a_blocking_conductor_runs_on_a_thread_and_uses_the_pit_directly_and_over_the_bridge(opened):
+    async def main():
+        async with opened(executors=EXECUTORS, conductor=CONDUCTOR.replace("{kind}", "Blocking")) as host:
+            assert (await run_double(host))[:2] == ("completed", 42)
+            assert len(host.executors["far"].calls) == 1
+            assert "near" not in host.executors.made
+            advice = await host.conductor.on_failure(
+                NodeCall("r", "n", "acme.ops.double", {}), ErrorPayload("ACME-1", "broken")
+            )
+            assert (advice.action, advice.reason) == ("skip", "broken")
+            seen = seen_by("conductor")
+            assert seen["made"] == threading.get_ident() != seen["thread"]
+            assert isinstance(host.artifacts.info(seen["plan"].id), ArtifactInfo)
+            assert seen["runs"] == seen["facade"] == []
+
+    asyncio.run(main())
+
+
+def test_an_async_conductor_runs_on_the_event_loop(opened):
+    async def main():
+        async with opened(executors=EXECUTORS, conductor=CONDUCTOR.replace("{kind}", "Async")) as host:
+            assert (await run_double(host))[:2] == ("completed", 42)
+            assert seen_by("conductor") == {"thread": threading.get_ident(), "runs": []}
+            call = NodeCall("r", "n", "acme.ops.double", {})
+            assert (await host.conductor.on_failure(call, ErrorPayload("A-1", ""))).action == "retry"
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "what"),
+    [("Broken", "SYM-O003", "could not make the conductor: .* not today"), ("Wrong", "SYM-O004", "'far'")],
+)
+def test_a_conductor_that_is_no_good_keeps_no_run_from_its_end(opened, caplog, kind, code, what):
+    async def main():
+        async with opened(executors=EXECUTORS, conductor=CONDUCTOR.replace("{kind}", kind)) as host:
+            with pytest.raises(PortError, match=what) as caught:
+                await host.conductor.plan({}, ())
+            assert caught.value.code == code
+            assert "gave no advice" not in caplog.text
+            assert (await run_double(host, executor="near"))[:2] == ("completed", 42)
+
+    asyncio.run(main())
+
+
+def test_what_a_blocking_conductor_raises_is_raised_as_it_is(opened):
+    async def main():
+        async with opened(conductor=CONDUCTOR.replace("{kind}", "Wrong")) as host:
+            with pytest.raises(ValueError, match="no idea"):
+                await host.conductor.on_failure(NodeCall("r", "n", "o", {}), ErrorPayload("A-1", ""))
+
+    asyncio.run(main())
+
+
+def test_without_one_conductor_nobody_advises(opened):
+    async def main():
+        async with opened() as host:
+            assert host.conductor is None
+        conductor = CONDUCTOR.replace("{kind}", "Async")
+        async with opened(one=conductor, two=conductor.replace("acme", "other")) as host:
+            assert host.conductor is None
+
+    asyncio.run(main())
+
+
+def test_transports_are_found_by_scheme_and_made_once_on_the_loop_whoever_reads_them_first(opened):
+    async def main():
+        async with opened(transports=TRANSPORTS) as host:
+            assert {"drum", "pigeon", "smoke"} <= set(host.transports)
+            assert len(host.transports) == len(set(host.transports))
+            assert host.transports.made == {}
+            pigeon = await host.bridge.in_thread(lambda: host.transports["pigeon"])
+            assert pigeon == ("pigeon", "smoke")
+            assert host.transports["pigeon"] is pigeon
+            assert sys.modules["acme_transports.plugin"].made == [threading.get_ident()]
+            assert "telegraph" not in host.transports
+            with pytest.raises(KeyError):
+                _ = host.transports["telegraph"]
+
+    asyncio.run(main())
+
+
+def test_a_transport_that_cannot_be_made_harms_no_other(opened):
+    async def main():
+        async with opened(transports=TRANSPORTS) as host:
+            for read in (lambda: host.transports["drum"], None):
+                with pytest.raises(
+                    PortError, match=r"could not make the transport 'drum': .* no drum"
+                ) as caught:
+                    read() if read else await host.bridge.in_thread(lambda: host.transports["drum"])
+                assert caught.value.code == "SYM-O003"
+                assert "broken" in caught.value.traceback
+            assert host.transports["smoke"] == "smoke"
+
+    asyncio.run(main())
+
+
+def test_components_of_the_pit_are_made_once_on_the_loop_though_many_threads_ask_first(opened):
+    async def main():
+        async with opened() as host:
+            stores = await asyncio.gather(
+                *(host.bridge.in_thread(lambda: host.pit.artifacts) for _ in range(32))
+            )
+            assert {id(store) for store in stores} == {id(host.pit.artifacts)}
+            with pytest.raises(PortError, match="pool manager"):
+                await host.bridge.in_thread(lambda: host.pit.pool)
+
+    asyncio.run(main())
+
+
+def test_the_end_of_the_host_lets_go_the_threads_that_wait_for_it(opened):
+    async def main():
+        begun = threading.Event()
+
+        async def hang():
+            begun.set()
+            await asyncio.Event().wait()
+
+        async with opened() as host:
+            waiting = asyncio.create_task(host.bridge.in_thread(host.bridge.call, hang))
+            await asyncio.to_thread(begun.wait, DEADLINE)
+        with pytest.raises(TransportError) as caught:
+            await waiting
+        assert caught.value.code == "SYM-T061"
+
+    asyncio.run(main())
