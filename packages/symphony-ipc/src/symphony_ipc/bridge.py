@@ -1,6 +1,7 @@
 """The bridge between threads and an event loop: calls go over as they are, in one process, without encoding."""
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -12,7 +13,7 @@ from typing import Any, Final, TypeVar, TypeVarTuple, overload
 
 from symphony_sdk.errors import DeadlineExceeded, TransportError
 
-from symphony_ipc.crossing import Crossing
+from symphony_ipc.crossing import Crossing, begin
 from symphony_ipc.facade import Facade
 
 Result = TypeVar("Result")
@@ -184,7 +185,8 @@ class Bridge:
             job.abandon = partial(self.post, partial(crossing.abandon, asyncio.CancelledError()))
             if job.cancelled:
                 raise _cancelled(crossing)
-        self._under_way.add(crossing)
+        under_way = self._under_way
+        under_way.add(crossing)
         try:
             self._start(crossing, start)
             self._wait(crossing, timeout)
@@ -193,7 +195,7 @@ class Bridge:
             self.post(crossing.cancel)
             raise
         finally:
-            self._under_way.discard(crossing)
+            under_way.discard(crossing)
             if job is not None:
                 job.abandon = None
         if crossing.error is None:
@@ -215,29 +217,26 @@ class Bridge:
             self._loop.call_soon_threadsafe(function)
 
     def _start(self, crossing: Crossing, start: Callable[[], None]) -> None:
-        if not self.closed and self._loop.is_running():
-            with suppress(RuntimeError):  # it has just been closed
-                self._loop.call_soon_threadsafe(start, context=copy_context())
-                return
-        raise _ended(_name(crossing.function))
+        if self.closed or not self._loop.is_running():
+            raise _ended(_name(crossing.function))
+        try:
+            self._loop.call_soon_threadsafe(start, context=copy_context())
+        except RuntimeError as error:  # it has just been closed
+            raise _ended(_name(crossing.function)) from error
 
     def _wait(self, crossing: Crossing, timeout: float | None) -> None:
-        if timeout is None:
-            while not crossing.wait(LOOK):
-                self._look(crossing)
-            return
-        deadline = time.monotonic() + timeout
-        while not crossing.wait(max(0.0, min(LOOK, deadline - time.monotonic()))):
-            if time.monotonic() >= deadline:
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        look = LOOK if timeout is None else max(0.0, min(LOOK, timeout))
+        while not crossing.wait(look):
+            left = deadline - time.monotonic()
+            if left <= 0:
                 raise DeadlineExceeded(
                     f"{_name(crossing.function)} was not done on its event loop within {timeout:g} s",
                     hint="It was cancelled. Allow more time, or see whether something blocks the event loop.",
                 )
-            self._look(crossing)
-
-    def _look(self, crossing: Crossing) -> None:
-        if not self._loop.is_running():
-            raise _ended(_name(crossing.function))
+            if not self._loop.is_running():
+                raise _ended(_name(crossing.function))
+            look = min(LOOK, left)
 
 
 class _Job:
@@ -288,7 +287,7 @@ def _make_all(calls: Sequence[Callable[[], Any]]) -> list[Any] | Coroutine[Any, 
 
 async def _awaited(results: list[Any]) -> list[Any]:
     tasks = {
-        index: asyncio.ensure_future(result)
+        index: begin(result) if isinstance(result, Coroutine) else asyncio.ensure_future(result)
         for index, result in enumerate(results)
         if isinstance(result, Awaitable)
     }

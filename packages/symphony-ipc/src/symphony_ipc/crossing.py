@@ -2,9 +2,24 @@
 
 import asyncio
 import inspect
+import sys
 import threading
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+if sys.version_info >= (3, 12):
+
+    def begin(coroutine: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
+        """A task that has made its first step: most calls need no second, nor another turn of the loop."""
+        return asyncio.Task(coroutine, loop=asyncio.get_running_loop(), eager_start=True)
+
+else:
+
+    def begin(coroutine: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
+        """A task that makes its first step with the next turn of the loop."""
+        return asyncio.get_running_loop().create_task(coroutine)
 
 
 class Crossing:
@@ -47,7 +62,7 @@ class Crossing:
             result = self.function(*self.args)
             if isinstance(result, Awaitable):
                 self._awaited = result
-                self.task = asyncio.get_running_loop().create_task(self.finish(result))
+                self.task = begin(self.finish(result))
                 self.task.add_done_callback(self._left)
                 return
         except (KeyboardInterrupt, SystemExit) as error:
