@@ -1,13 +1,24 @@
 import pytest
 from symphony_sdk.testing import Contract
 from symphony_sdk.testing.contracts.artifact_store import ArtifactStoreContract
-from symphony_sdk.testing.fakes import FakeArtifactStore
+from symphony_sdk.testing.contracts.transport import TransportContract
+from symphony_sdk.testing.fakes import FakeArtifactStore, FakeTransport
 
 
 class TestFakeArtifactStore(ArtifactStoreContract):
     @pytest.fixture
     def artifact_store(self):
         return FakeArtifactStore()
+
+
+class TestFakeTransport(TransportContract):
+    @pytest.fixture
+    def transport(self):
+        return FakeTransport()
+
+    @pytest.fixture
+    def address(self):
+        return "fake:here"
 
 
 class Rules(Contract):
