@@ -1,7 +1,15 @@
 """The ports: how the domain asks for what it needs, whoever answers."""
 
 from symphony_sdk.ports.bridge import BridgePort
-from symphony_sdk.ports.bus import BusPort, Delivery, EndpointInfo, Health, Subscription
+from symphony_sdk.ports.bus import (
+    BusPort,
+    DeadLetter,
+    Delivery,
+    EndpointInfo,
+    Health,
+    HealthChanged,
+    Subscription,
+)
 from symphony_sdk.ports.conductor import BlockingConductorPort, ConductorPort, FailureAdvice, PlanAdvice
 from symphony_sdk.ports.data import (
     Account,
@@ -51,6 +59,7 @@ __all__ = [
     "DagTracker",
     "DataAccessPort",
     "DataStore",
+    "DeadLetter",
     "Delivery",
     "Durability",
     "Edit",
@@ -64,6 +73,7 @@ __all__ = [
     "ExtensionState",
     "FailureAdvice",
     "Health",
+    "HealthChanged",
     "Lease",
     "Lineage",
     "ListenerPort",
