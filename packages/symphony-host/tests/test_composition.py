@@ -5,12 +5,15 @@ import sys
 import threading
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 from symphony_core import SymphonyCore
 from symphony_host.composition import Host
 from symphony_host.configuration import load_settings
 from symphony_sdk import Context, operator
 from symphony_sdk.errors import ErrorPayload, PortError, TransportError
+from symphony_sdk.events import RunHappened, event_name
+from symphony_sdk.messages import Done
 from symphony_sdk.ports import ArtifactInfo, NodeCall
 from symphony_sdk.testing.fakes import FakeExtensions
 from symphony_sdk.values import decode
@@ -39,6 +42,7 @@ def symphony_executors():
 CONDUCTOR = """
 import threading
 from symphony_sdk import Conductor, hookimpl
+from symphony_sdk.messages import Done
 from symphony_sdk.ports import FailureAdvice, PlanAdvice
 
 seen = {}
@@ -54,6 +58,9 @@ class Blocking:
         seen["plan"] = pit.artifacts.put(b"the plan", name="plan.txt")   # directly
         seen["runs"] = bridge.call(pit.tracker.runs)                     # over the bridge
         seen["facade"] = bridge.facade(pit.tracker).runs(limit=1)
+        bus = bridge.facade(self.services.bus, on_loop=True)
+        bus.publish("conductor.planned", Done())
+        seen["answer"] = bus.request("acme.oracle", Done(), Done, timeout=20)
         return PlanAdvice("far", reason=f"one of {', '.join(executors)}")
 
     def on_failure(self, call, error):
@@ -128,20 +135,38 @@ def opened(site):
     return opened
 
 
-async def run_double(host, **choice):
-    """Run a workflow of one node with the host's Pit, executors and conductor."""
-    extensions = FakeExtensions(double)
+async def answer(message):
+    return message
+
+
+@asynccontextmanager
+async def core_of(host):
+    """The host's core, but for the workers: its operation is a function of this process."""
     core = SymphonyCore(
-        pit=host.pit, extensions=extensions, executors=host.executors, conductor=host.conductor
+        pit=host.pit,
+        extensions=FakeExtensions(double),
+        executors=host.executors,
+        conductor=host.conductor,
+        observers=host.observers,
     )
+    yield core
+    await core.close()
+
+
+async def run_to_end(core, **choice):
+    """Run a workflow of one node; its state, its result and its events."""
     wf = WorkflowBuilder("double")
     node = wf.operator("double", uses="acme.ops.double", number=wf.input("number", int))
     wf.output("result", node.out.result)
-    run = await core.start(wf.build(await extensions.operations()), {"number": 21}, **choice)
+    run = await core.start(wf.build(await FakeExtensions(double).operations()), {"number": 21}, **choice)
     events = [event async for event in core.events(run)]
     outcome = await core.outcome(run)
-    await core.close()
     return outcome.status.state, decode(outcome.outputs["result"], int), events
+
+
+async def run_double(host, **choice):
+    async with core_of(host) as core:
+        return await run_to_end(core, **choice)
 
 
 def seen_by(name):
@@ -151,7 +176,12 @@ def seen_by(name):
 def test_a_blocking_conductor_runs_on_a_thread_and_uses_the_pit_directly_and_over_the_bridge(opened):
     async def main():
         async with opened(executors=EXECUTORS, conductor=CONDUCTOR.replace("{kind}", "Blocking")) as host:
-            assert (await run_double(host))[:2] == ("completed", 42)
+            async with (
+                await host.bus.subscribe("conductor.*") as told,
+                await host.bus.register("acme.oracle", answer),
+            ):
+                assert (await run_double(host))[:2] == ("completed", 42)
+                assert (await anext(told)).topic == "conductor.planned"
             assert len(host.executors["far"].calls) == 1
             assert "near" not in host.executors.made
             advice = await host.conductor.on_failure(
@@ -162,6 +192,7 @@ def test_a_blocking_conductor_runs_on_a_thread_and_uses_the_pit_directly_and_ove
             assert seen["made"] == threading.get_ident() != seen["thread"]
             assert isinstance(host.artifacts.info(seen["plan"].id), ArtifactInfo)
             assert seen["runs"] == seen["facade"] == []
+            assert seen["answer"] == Done()
 
     asyncio.run(main())
 
@@ -272,5 +303,66 @@ def test_the_end_of_the_host_lets_go_the_threads_that_wait_for_it(opened):
         with pytest.raises(TransportError) as caught:
             await waiting
         assert caught.value.code == "SYM-T061"
+
+    asyncio.run(main())
+
+
+def test_the_events_of_a_run_are_published_on_the_bus(opened):
+    async def main():
+        async with (
+            opened(executors=EXECUTORS) as host,
+            await host.bus.subscribe("run.>") as told,
+            core_of(host) as core,
+            asyncio.timeout(DEADLINE),
+        ):
+            _, _, events = await run_to_end(core, executor="near")
+            deliveries = [await anext(told) for _ in events]
+        assert [delivery.message for delivery in deliveries] == [RunHappened(event) for event in events]
+        run = events[0].run
+        assert [delivery.topic for delivery in deliveries] == [
+            f"run.{run}.{event_name(event)}" for event in events
+        ]
+        assert deliveries[-1].topic == f"run.{run}.run-completed"
+        sent = msgspec.msgpack.encode(deliveries[-1].message)
+        assert msgspec.msgpack.decode(sent, type=RunHappened) == RunHappened(events[-1])
+
+    asyncio.run(main())
+
+
+def test_no_bus_is_made_for_runs_that_nobody_follows_and_it_is_made_once_whoever_asks(opened):
+    async def main():
+        async with opened(executors=EXECUTORS) as host:
+            await run_double(host, executor="near")
+            assert host._bus is None
+            buses = await asyncio.gather(*(host.bridge.in_thread(lambda: host.bus) for _ in range(8)))
+            assert set(buses) == {host.bus} == {host.services("symphony.dag-tracker").bus}
+
+    asyncio.run(main())
+
+
+def test_an_address_without_a_transport_says_which_there_are(opened):
+    async def main():
+        async with opened(transports=TRANSPORTS) as host:
+            with pytest.raises(TransportError, match="no transport for the address 'morse:here'") as caught:
+                await host.listen("morse:here")
+            assert caught.value.code == "SYM-T064"
+            assert "pigeon" in caught.value.hint
+            with pytest.raises(AttributeError):  # `smoke` is a string, and leaves nothing behind
+                await host.listen("smoke:here")
+            assert list(host.settings.data_dir.glob("*.token")) == []
+
+    asyncio.run(main())
+
+
+def test_a_token_that_cannot_be_written_is_told(opened):
+    async def main():
+        async with opened(transports=TRANSPORTS) as host:
+            host.settings.data_dir.parent.mkdir(exist_ok=True)
+            blocked = host.settings.data_dir.parent / "file"
+            blocked.write_text("")
+            host.settings = host.settings._replace(data_dir=blocked / "data")
+            with pytest.raises(PortError, match="token cannot be written") as caught:
+                await host.listen("smoke:here")
+            assert caught.value.code == "SYM-O002"
 
     asyncio.run(main())

@@ -2,23 +2,26 @@
 
 import asyncio
 import logging
+import os
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from symphony_core import SymphonyCore
 from symphony_ipc.bridge import Bridge
 from symphony_isolation import IsolatedExtensions, WorkerLimits, WorkerSpec
 from symphony_sdk.contributions import ArtifactRef
 from symphony_sdk.errors import PortError, SymphonyError
+from symphony_sdk.events import RunEvent, RunHappened, event_name
 from symphony_sdk.extension import Context, Files, Log
 from symphony_sdk.permissions import PermissionSet
 from symphony_sdk.ports import (
     ArtifactStore,
     BridgePort,
+    BusPort,
     ConductorPort,
     ExecutorPort,
     ExtensionInfo,
@@ -27,12 +30,16 @@ from symphony_sdk.ports import (
     TransportPort,
 )
 
+from symphony_host.bus_listener import BusListener
 from symphony_host.catalogue import Catalogue, load_catalogue
 from symphony_host.configuration import Settings
 from symphony_host.lifecycle import Lifecycle, Step
 from symphony_host.parts import InstalledConductor, InstalledParts, InstalledPit
 from symphony_host.plugins import PluginManager
 from symphony_host.records import ExtensionRecord
+
+if TYPE_CHECKING:
+    from symphony_ipc.bus import Bus
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +59,7 @@ class Host:
         transports: The transports by scheme.
         conductor: Advises on runs; None unless exactly one is installed.
         bridge: Between threads and the event loop that it lives on.
+        observers: See every event of every run: those of extensions, and the bus.
         core: The domain.
     """
 
@@ -76,14 +84,17 @@ class Host:
             extension: tuple(need for need in needs if need in self._in_host)
             for extension, needs in self.catalogue.needs.items()
         }
+        self._bus: Bus | None = None
+        self._bus_listeners: list[BusListener] = []
         self.lifecycle.start(self._in_host, self._step, self._needs)
         self.conductor = self._conductor()
+        self.observers = (self._plugins.publish, self._tell_bus)
         self.core = SymphonyCore(
             pit=self.pit,
             extensions=self.extensions,
             executors=self.executors,
             conductor=self.conductor,
-            observers=[self._plugins.publish],
+            observers=self.observers,
         )
 
     @classmethod
@@ -112,6 +123,32 @@ class Host:
             PortError: None is installed, or it cannot be opened.
         """
         return self.pit.artifacts
+
+    @property
+    def bus(self) -> "Bus":
+        """The host's node of the message bus; made when it is first asked for.
+
+        Events of runs that the host starts or resumes are published to `run.RUN.EVENT`, such as
+        `run.20260101-120000-c0ffee.node-completed`, as [RunHappened][symphony_sdk.events.RunHappened].
+        """
+        return self._bus or self.bridge.here(self._make_bus)
+
+    async def listen(self, address: str) -> Path:
+        """Let other processes of this user join the bus; see `Bus.join`.
+
+        Args:
+            address: Where they connect, such as `unix:/run/user/1000/symphony/host.sock`.
+
+        Returns:
+            A file with the token that they have to show, which only this user can read; it goes with the host.
+
+        Raises:
+            TransportError: SYM-T064, no transport has that scheme; otherwise the transport's own.
+            PortError: SYM-O002, the file cannot be written.
+        """
+        listener = await BusListener.open(self.bus, address, self.transports, self.settings.data_dir)
+        self._bus_listeners.append(listener)
+        return listener.token_file
 
     @property
     def plugins(self) -> PluginManager:
@@ -144,15 +181,7 @@ class Host:
                 code="SYM-O002",
                 hint="Set SYMPHONY_DATA_DIR to a directory that you may write to.",
             ) from error
-        return HostServices(
-            self.settings.of_extension(self._records[extension]),
-            data_dir,
-            self.pit,
-            self.extensions,
-            self.executors,
-            self.transports,
-            self.bridge,
-        )
+        return HostServices(self, self.settings.of_extension(self._records[extension]), data_dir)
 
     def _isolated(self, records: Iterator[ExtensionRecord]) -> IsolatedExtensions:
         specs: list[WorkerSpec] = []
@@ -237,6 +266,17 @@ class Host:
         provided = list(self._plugins.conductors().values())
         return InstalledConductor(self, provided[0]) if len(provided) == 1 else None
 
+    def _make_bus(self) -> "Bus":
+        from symphony_ipc.bus import Bus
+
+        if self._bus is None:
+            self._bus = Bus(f"host-{os.getpid()}")
+        return self._bus
+
+    def _tell_bus(self, event: RunEvent) -> None:
+        if self._bus is not None:  # nobody can have subscribed to one that was not asked for
+            self._bus.publish(f"run.{event.run}.{event_name(event)}", RunHappened(event))
+
     async def _close(self) -> None:
         """Close everything in the order in which it leans on the next; one that fails keeps no other open."""
         closers: list[tuple[str, Callable[[], Any]]] = [("the core", self.core.close)]
@@ -245,6 +285,9 @@ class Host:
             closers.append(("the tracker", tracker.close))
         closers += [(f"the executor {name!r}", made.stop) for name, made in self.executors.made.items()]
         closers.append(("the extensions", self.extensions.stop))
+        closers += [("the listener of the bus", listener.close) for listener in self._bus_listeners]
+        if self._bus is not None:
+            closers.append(("the bus", self._bus.close))
         store = self.pit.made.get("artifact_store")
         if store is not None:
             closers.append(("the artifact store", store.close))
@@ -259,26 +302,29 @@ class Host:
                 _log.exception("%s did not close", name)
 
 
-class HostServices(NamedTuple):
+class HostServices:
     """What a part is made with; see [Services][symphony_sdk.providers.Services].
 
     Args:
+        host: Whose parts it may use.
         config: The settings of the extension that brings the part.
         data_dir: A directory of the extension's own.
-        pit: The Pit.
-        extensions: The extensions in workers.
-        executors: Every executor by name.
-        transports: Every transport by scheme.
-        bridge: Between threads and the host's event loop.
     """
 
-    config: Mapping[str, Any]
-    data_dir: Path
-    pit: PitPort
-    extensions: ExtensionPort
-    executors: Mapping[str, ExecutorPort]
-    transports: Mapping[str, TransportPort]
-    bridge: BridgePort
+    def __init__(self, host: Host, config: Mapping[str, Any], data_dir: Path) -> None:
+        self._host = host
+        self.config = config
+        self.data_dir = data_dir
+        self.pit: PitPort = host.pit
+        self.extensions: ExtensionPort = host.extensions
+        self.executors: Mapping[str, ExecutorPort] = host.executors
+        self.transports: Mapping[str, TransportPort] = host.transports
+        self.bridge: BridgePort = host.bridge
+
+    @property
+    def bus(self) -> BusPort:
+        """The host's node of the message bus."""
+        return self._host.bus
 
 
 class _HostArtifacts:

@@ -7,7 +7,6 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-from symphony_ipc.bridge import Bridge
 from symphony_sdk.errors import ErrorPayload, PortError, SymphonyError, foreign_error
 from symphony_sdk.ports import (
     ArbitrationEngine,
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from symphony_host.plugins import Provided
 
 Part = TypeVar("Part")
-Name = TypeVar("Name", bound=str)
 Part_co = TypeVar("Part_co", covariant=True)
 Advice = TypeVar("Advice", PlanAdvice, FailureAdvice)
 
@@ -85,7 +83,7 @@ class InstalledPit:
 
     def _component(self, role: PitRole) -> Any:
         made = self.made.get(role)
-        return _on_loop(self._host.bridge, self._make, role) if made is None else made
+        return self._host.bridge.here(self._make, role) if made is None else made
 
     def _make(self, role: PitRole) -> Any:
         if role not in self.made:
@@ -119,7 +117,7 @@ class InstalledParts(Mapping[str, Part]):
 
     def __getitem__(self, name: str) -> Part:
         made = self.made.get(name)
-        return _on_loop(self._host.bridge, self._make, name) if made is None else made
+        return self._host.bridge.here(self._make, name) if made is None else made
 
     def __contains__(self, name: object) -> bool:
         return name in self._providers()
@@ -204,7 +202,3 @@ def _created(host: "Host", provided: "Provided[Provider[Part]]", what: str) -> P
             hint="This is an error of the extension; `--debug` shows where.",
             traceback=foreign.traceback,
         ) from error
-
-
-def _on_loop(bridge: Bridge, make: Callable[[Name], Part], name: Name) -> Part:
-    return make(name) if bridge.is_here else bridge.call(make, name)

@@ -44,10 +44,21 @@ class Bridge:
         self._under_way: set[Crossing] = set()
         self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="symphony-bridge")
 
-    @property
-    def is_here(self) -> bool:
-        """Whether it is the event loop of this very thread, so that calls need no bridge and get none."""
-        return asyncio._get_running_loop() is self._loop
+    def here(self, function: Callable[[*Arguments], Result], *args: *Arguments) -> Result:
+        """From any thread, also the event loop's own: call a plain function on the event loop.
+
+        Args:
+            function: What to call.
+            args: Its arguments.
+
+        Raises:
+            BaseException: As for `call`, but for SYM-T060.
+        """
+        if asyncio._get_running_loop() is self._loop:
+            return function(*args)
+        crossing = Crossing(function, args)
+        result: Result = self.carry(crossing, crossing.run)
+        return result
 
     @overload
     def call(
@@ -173,7 +184,7 @@ class Bridge:
         Raises:
             BaseException: As for `call`.
         """
-        if self.is_here:
+        if asyncio._get_running_loop() is self._loop:
             raise TransportError(
                 f"{_name(crossing.function)} was called over the bridge from the event loop's own thread, "
                 "which would wait for itself for ever",

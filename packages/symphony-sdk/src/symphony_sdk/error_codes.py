@@ -636,6 +636,11 @@ CATALOGUE: dict[str, ErrorCode] = {
         "Bridge belongs to another event loop",
         "Each bridge belongs to the event loop that it was made on. It was used from a task of another one.",
     ),
+    "SYM-T064": ErrorCode(
+        "Address has no transport",
+        "The first part of an address, up to its colon, names the transport, and none that is installed has that "
+        "name. The hint lists those that are.",
+    ),
     # -- O: port -----------------------------------------------------------------------------------
     "SYM-O001": ErrorCode(
         "Port has no adapter",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from symphony_sdk.ports import (
         BlockingConductorPort,
         BridgePort,
+        BusPort,
         ConductorPort,
         DataAccessPort,
         ExecutorPort,
@@ -54,6 +55,10 @@ class Services(Protocol):
     @property
     def transports(self) -> "Mapping[str, TransportPort]":
         """Every transport by scheme."""
+
+    @property
+    def bus(self) -> "BusPort":
+        """The host's node of the message bus; to be used on its event loop, from a thread by way of the bridge."""
 
     @property
     def bridge(self) -> "BridgePort":
