@@ -26,8 +26,7 @@ from symphony_host.configuration import load_settings
 from symphony_ipc.bus import Bus
 from symphony_sdk.messages import message
 
-CALLS = 20_000
-TURNS, HOPS = 20, 25
+TURNS, CALLS, HOPS = 20, 1_000, 25
 BATCH = 64
 PASSES = 5
 
@@ -48,24 +47,32 @@ class Component:
         return 0.0
 
 
-def a_call(function: Callable[[], Any]) -> float:
-    """Microseconds of one call, as the mean of many."""
-    started = time.perf_counter()
-    for _ in range(CALLS):
-        function()
-    return (time.perf_counter() - started) / CALLS * 1e6
+def calls(cases: dict[str, Callable[[], Any]]) -> Measured:
+    """Microseconds of one call of each: the mean of a turn, the median of turns taken one after the other."""
+    taken: dict[str, list[float]] = {name: [] for name in cases}
+    for _ in range(TURNS):
+        for name, function in cases.items():
+            started = time.perf_counter()
+            for _ in range(CALLS):
+                function()
+            taken[name].append((time.perf_counter() - started) / CALLS)
+    return medians(taken)
 
 
-async def an_await(function: Callable[[], Awaitable[Any]]) -> float:
-    """Microseconds of one await, as the mean of many."""
-    started = time.perf_counter()
-    for _ in range(CALLS):
-        await function()
-    return (time.perf_counter() - started) / CALLS * 1e6
+async def awaits(cases: dict[str, Callable[[], Awaitable[Any]]]) -> Measured:
+    """Microseconds of one await of each, as for `calls`."""
+    taken: dict[str, list[float]] = {name: [] for name in cases}
+    for _ in range(TURNS):
+        for name, function in cases.items():
+            started = time.perf_counter()
+            for _ in range(CALLS):
+                await function()
+            taken[name].append((time.perf_counter() - started) / CALLS)
+    return medians(taken)
 
 
 def hops(cases: dict[str, Callable[[], Any]]) -> Measured:
-    """Microseconds of one call of each that crosses threads; medians of calls made by turns."""
+    """Microseconds of one call of each that crosses threads: the median of all, made by turns."""
     taken: dict[str, list[float]] = {name: [] for name in cases}
     for _ in range(TURNS):
         for name, function in cases.items():
@@ -73,11 +80,11 @@ def hops(cases: dict[str, Callable[[], Any]]) -> Measured:
                 started = time.perf_counter()
                 function()
                 taken[name].append(time.perf_counter() - started)
-    return {name: statistics.median(seconds) * 1e6 for name, seconds in taken.items()}
+    return medians(taken)
 
 
 async def hops_back(cases: dict[str, Callable[[], Awaitable[Any]]]) -> Measured:
-    """Microseconds of one await of each that crosses threads; medians of awaits made by turns."""
+    """Microseconds of one await of each that crosses threads, as for `hops`."""
     taken: dict[str, list[float]] = {name: [] for name in cases}
     for _ in range(TURNS):
         for name, function in cases.items():
@@ -85,6 +92,10 @@ async def hops_back(cases: dict[str, Callable[[], Awaitable[Any]]]) -> Measured:
                 started = time.perf_counter()
                 await function()
                 taken[name].append(time.perf_counter() - started)
+    return medians(taken)
+
+
+def medians(taken: dict[str, list[float]]) -> Measured:
     return {name: statistics.median(seconds) * 1e6 for name, seconds in taken.items()}
 
 
@@ -117,26 +128,25 @@ async def answer(request: msgspec.Struct) -> Number:
     return Number()
 
 
-def direct(host: Host) -> Measured:
-    """Calls without any hop, on this very thread."""
-    component = Component()
-    host.pit.made["arbitration_engine"] = component
+async def on_loop(host: Host, bus: Bus) -> Measured:
+    """Calls without any hop: of the Pit, and of the bus on its own event loop."""
+    component, message = Component(), Number()
+    host.pit.arbitration = component
     pit = host.services("symphony.artifact-store").pit
-    return {
-        "bare call of a function": a_call(lambda: component.waiting_time("run", "gpu")),
-        "services.pit, its method": a_call(lambda: pit.arbitration.waiting_time("run", "gpu")),
-    }
-
-
-async def on_loop(bus: Bus) -> Measured:
-    """Calls on one event loop."""
-    message, taken = Number(), []
-    measured = {"bare await": await an_await(nothing)}
-    measured["bus.request, here"] = await an_await(lambda: bus.request("benchmark.answer", message, Number))
-    async with await bus.listen("benchmark.topic", taken.append):
-        measured["bus.publish, 1 listener"] = a_call(lambda: bus.publish("benchmark.topic", message))
-    assert len(taken) == CALLS
-    return measured
+    async with await bus.listen("benchmark.topic", lambda delivery: None):
+        measured = calls(
+            {
+                "bare call of a function": lambda: component.waiting_time("run", "gpu"),
+                "services.pit, its method": lambda: pit.arbitration.waiting_time("run", "gpu"),
+                "bus.publish, 1 listener": lambda: bus.publish("benchmark.topic", message),
+            }
+        )
+    return measured | await awaits(
+        {
+            "bare await": nothing,
+            "bus.request, here": lambda: bus.request("benchmark.answer", message, Number),
+        }
+    )
 
 
 def from_thread(host: Host, bus: Bus, loop: asyncio.AbstractEventLoop, portal: Any) -> Measured:
@@ -182,7 +192,7 @@ async def across(host: Host, bus: Bus) -> Measured:
 
 async def one_pass(host: Host, bus: Bus) -> Measured:
     """Everything once, in turn."""
-    return {**direct(host), **await on_loop(bus), **await across(host, bus)}
+    return {**await on_loop(host, bus), **await across(host, bus)}
 
 
 async def measure(folder: Path) -> list[Measured]:

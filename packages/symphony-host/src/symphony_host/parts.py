@@ -5,7 +5,7 @@ They are made on the host's event loop, from whichever thread they are first use
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from symphony_sdk.errors import ErrorPayload, PortError, SymphonyError, foreign_error
 from symphony_sdk.ports import (
@@ -28,12 +28,12 @@ Part = TypeVar("Part")
 Part_co = TypeVar("Part_co", covariant=True)
 Advice = TypeVar("Advice", PlanAdvice, FailureAdvice)
 
-_PACKAGES: Mapping[PitRole, str] = {
-    "pool_manager": "pit-pool-manager",
-    "dag_tracker": "pit-dag-tracker",
-    "artifact_store": "pit-artifact-store",
-    "arbitration_engine": "pit-arbitration-engine",
-    "stale_manager": "pit-stale-manager",
+_ROLES: Mapping[str, PitRole] = {
+    "pool": "pool_manager",
+    "tracker": "dag_tracker",
+    "artifacts": "artifact_store",
+    "arbitration": "arbitration_engine",
+    "stale": "stale_manager",
 }
 
 
@@ -48,53 +48,47 @@ class Provider(Protocol[Part_co]):
 class InstalledPit:
     """The components that are installed; adapter of `PitPort`.
 
+    Each is an attribute once it is made, so that a call of the Pit costs no more than a call of its component.
+
     Args:
         host: Whose plugins provide them.
+
+    Attributes:
+        pool: Keeps models in memory.
+        tracker: Runs workflow graphs.
+        artifacts: Keeps bytes by their content.
+        arbitration: Decides who gets what several want.
+        stale: Ages what nobody needs.
+        made: The components that are made, by role.
     """
+
+    pool: PoolManager
+    tracker: DagTracker
+    artifacts: ArtifactStore
+    arbitration: ArbitrationEngine
+    stale: StaleManager
 
     def __init__(self, host: "Host") -> None:
         self._host = host
         self.made: dict[PitRole, Any] = {}
 
-    @property
-    def pool(self) -> PoolManager:
-        """Keeps models in memory."""
-        return cast("PoolManager", self._component("pool_manager"))
+    def __getattr__(self, name: str) -> Any:
+        role = _ROLES.get(name)
+        if role is None:
+            raise AttributeError(f"the Pit has no {name!r}: it has {', '.join(_ROLES)}")
+        return self._host.bridge.here(self._make, name, role)
 
-    @property
-    def tracker(self) -> DagTracker:
-        """Runs workflow graphs."""
-        return cast("DagTracker", self._component("dag_tracker"))
-
-    @property
-    def artifacts(self) -> ArtifactStore:
-        """Keeps bytes by their content."""
-        return cast("ArtifactStore", self._component("artifact_store"))
-
-    @property
-    def arbitration(self) -> ArbitrationEngine:
-        """Decides who gets what several want."""
-        return cast("ArbitrationEngine", self._component("arbitration_engine"))
-
-    @property
-    def stale(self) -> StaleManager:
-        """Ages what nobody needs."""
-        return cast("StaleManager", self._component("stale_manager"))
-
-    def _component(self, role: PitRole) -> Any:
-        made = self.made.get(role)
-        return self._host.bridge.here(self._make, role) if made is None else made
-
-    def _make(self, role: PitRole) -> Any:
+    def _make(self, name: str, role: PitRole) -> Any:
         if role not in self.made:
             what = role.replace("_", " ")
             provided = self._host.plugins.pit_components().get(role)
             if provided is None:
                 raise PortError(
                     f"no usable extension provides the {what}",
-                    hint=f"Install {_PACKAGES[role]}, or see `symphony doctor` for what is wrong with it.",
+                    hint=f"Install pit-{role.replace('_', '-')}, or see `symphony doctor` for what is wrong with it.",
                 )
             self.made[role] = _created(self._host, provided, f"the {what}")
+            setattr(self, name, self.made[role])
         return self.made[role]
 
 
