@@ -374,6 +374,59 @@ def test_the_end_of_asyncio_run_lets_go_those_who_wait():
     assert ended.is_set()
 
 
+@pytest.mark.parametrize("used", ["iterator", "context"])
+def test_the_end_of_asyncio_run_does_not_wait_for_threads_in_a_context_or_an_iteration(used):
+    begun, ended = threading.Event(), threading.Event()
+
+    class Endless(Opened):
+        async def __anext__(self) -> str:
+            await hang(begun, ended)
+            raise AssertionError
+
+    async def endless() -> Any:
+        await hang(begun, ended)
+        yield
+
+    def use(bridge: BridgePort) -> None:
+        if used == "iterator":
+            list(bridge.facade(endless).__call__())
+        else:
+            with bridge.facade(Endless(Port())) as opened:
+                list(opened)
+
+    async def main() -> Callable[[], Any]:
+        waiting = in_thread(use, Bridge())
+        await asyncio.to_thread(begun.wait, DEADLINE)
+        return waiting
+
+    waiting = asyncio.run(main())
+    with pytest.raises(TransportError) as caught:
+        waiting()
+    assert caught.value.code in ("SYM-T061", "SYM-T062")
+    assert ended.is_set()
+
+
+def test_a_loop_that_ends_ends_the_context_of_a_thread_that_has_just_given_up(loop, bridge, port):
+    class Endless(Opened):
+        async def __anext__(self) -> str:
+            await hang(begun, ended)
+            raise AssertionError
+
+    def use() -> None:
+        with bridge.facade(Endless(port)) as opened:
+            list(opened)
+
+    begun, ended = threading.Event(), threading.Event()
+    waiting = in_thread(use)
+    assert begun.wait(DEADLINE)
+    loop.stop()
+    with pytest.raises(TransportError) as caught:
+        waiting()  # the loop is not closed yet, and has yet to cancel the task of the context
+    assert caught.value.code == "SYM-T061"
+    loop.close()
+    assert ended.is_set()
+
+
 # -- many calls with one hop -------------------------------------------------------------------------------
 
 
@@ -471,31 +524,54 @@ def test_calls_nest_from_side_to_side_as_deep_as_one_likes(bridge):
     assert bridge.call(many) == [3] * 20
 
 
-def test_cancelling_who_awaits_a_thread_ends_what_that_thread_waits_for(bridge):
-    begun, ended = threading.Event(), threading.Event()
-    codes: list[str] = []
-    done = threading.Event()
+async def begun_and_cancelled(bridge: BridgePort, begun: threading.Event, function: Any, *args: Any) -> str:
+    """Await a function on a thread, and cancel that once it has begun."""
+    task = asyncio.create_task(bridge.in_thread(function, *args))
+    await bridge.in_thread(begun.wait, DEADLINE)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    return "cancelled"
+
+
+def test_cancelling_who_awaits_a_thread_ends_what_that_thread_waits_for(bridge, port):
+    begun, ended, done = threading.Event(), threading.Event(), threading.Event()
+    found: list[Any] = []
 
     def blocked() -> None:
-        for _ in range(2):  # the second call is refused: nobody wants its result
-            try:
+        try:
+            with bridge.facade(port).open():
                 bridge.call(hang, begun, ended)
-            except TransportError as error:
-                codes.append(error.code)
+        except TransportError as error:
+            found.append(error.code)
+        found.append(bridge.call(echo, "cleaned up"))
         done.set()
 
-    async def cancelled() -> str:
-        task = asyncio.create_task(bridge.in_thread(blocked))
-        await bridge.in_thread(begun.wait, DEADLINE)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        return "cancelled"
-
-    assert bridge.call(cancelled) == "cancelled"
+    assert bridge.call(begun_and_cancelled, bridge, begun, blocked) == "cancelled"
     assert done.wait(DEADLINE)
     assert ended.wait(DEADLINE)
-    assert codes == ["SYM-T062"] * 2
+    assert found == ["SYM-T062", "cleaned up"]
+    assert port.left == [TransportError]
+
+
+def test_cancelling_who_awaits_a_busy_thread_ends_the_next_thing_that_it_waits_for(bridge):
+    begun, busy, done = threading.Event(), threading.Event(), threading.Event()
+    found: list[Any] = []
+
+    def working() -> None:
+        begun.set()
+        busy.wait(DEADLINE)
+        try:
+            bridge.call(echo, "too late")
+        except TransportError as error:
+            found.append(error.code)
+        found.append(bridge.call(echo, "cleaned up"))
+        done.set()
+
+    assert bridge.call(begun_and_cancelled, bridge, begun, working) == "cancelled"
+    busy.set()
+    assert done.wait(DEADLINE)
+    assert found == ["SYM-T062", "cleaned up"]
 
 
 def test_a_thread_of_another_loops_bridge_is_refused(bridge):

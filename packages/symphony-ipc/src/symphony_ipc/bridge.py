@@ -130,7 +130,8 @@ class Bridge:
     async def in_thread(self, function: Callable[[*Arguments], Result], *args: *Arguments) -> Result:
         """From the event loop: call a function on a thread, where it may wait and may use this bridge.
 
-        Where the awaiting task is cancelled, so is what the function is waiting for by way of the bridge.
+        Where the awaiting task is cancelled, so is what the function waits for by way of the bridge, or the next
+        thing that it waits for; after that it may clean up.
 
         Args:
             function: What to call.
@@ -195,6 +196,7 @@ class Bridge:
         if job is not None:
             job.abandon = partial(self.post, partial(crossing.abandon, asyncio.CancelledError()))
             if job.cancelled:
+                job.cancelled, job.abandon = False, None
                 raise _cancelled(crossing)
         under_way = self._under_way
         under_way.add(crossing)
@@ -213,6 +215,8 @@ class Bridge:
             return crossing.result
         try:
             if isinstance(crossing.error, asyncio.CancelledError):
+                if job is not None:
+                    job.cancelled = False
                 raise _cancelled(crossing) from crossing.error
             raise crossing.error
         finally:
@@ -272,7 +276,7 @@ class _Job:
             _here.job = None
 
     def cancel(self) -> None:
-        """On the event loop: let it wait for nothing any more."""
+        """On the event loop: end what it waits for, or the next thing; once, so that it can clean up after itself."""
         self.cancelled = True
         if self.abandon is not None:
             self.abandon()

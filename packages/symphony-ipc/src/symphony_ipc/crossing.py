@@ -34,9 +34,21 @@ class Crossing:
         error: What it raised.
         given_up: Whether nobody waits for it any more.
         task: The task that it runs in; None where it needs none.
+        cancels: How often that task was cancelled for this call's sake.
     """
 
-    __slots__ = ("_awaited", "_done", "args", "ended", "error", "function", "given_up", "result", "task")
+    __slots__ = (
+        "_awaited",
+        "_done",
+        "args",
+        "cancels",
+        "ended",
+        "error",
+        "function",
+        "given_up",
+        "result",
+        "task",
+    )
 
     def __init__(self, function: Callable[..., Any], args: tuple[Any, ...] = ()) -> None:
         self.function = function
@@ -45,6 +57,7 @@ class Crossing:
         self.error: BaseException | None = None
         self.ended = False
         self.given_up = False
+        self.cancels = 0
         self.task: asyncio.Task[None] | None = None
         self._awaited: Any = None
         self._done = threading.Lock()  # the cheapest thing there is that wakes a thread
@@ -93,6 +106,7 @@ class Crossing:
         """On the event loop: stop what is under way."""
         if self.task is not None and not self.ended:
             self.task.cancel()
+            self.cancels += 1
 
     def abandon(self, error: BaseException) -> None:
         """On the event loop: stop it, and let the thread go at once.

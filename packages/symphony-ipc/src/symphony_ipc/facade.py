@@ -160,9 +160,11 @@ class Lane:
         try:
             await crossing.finish(_called(crossing))
         except asyncio.CancelledError:
-            if not crossing.given_up or self._bridge.closed:
+            for _ in range(crossing.cancels):
+                self._task.uncancel()
+            if self._task.cancelling() or not crossing.cancels:
                 raise
-            self._task.uncancel()  # only this call was to stop: the context is yet to be left
+            # Only this call was to stop: the context is yet to be left.
 
     def _left(self, task: asyncio.Task[None]) -> None:
         self._bridge.lanes.discard(task)

@@ -77,7 +77,8 @@ class BridgePort(Protocol):
     async def in_thread(self, function: Callable[[*Arguments], Result], *args: *Arguments) -> Result:
         """From the event loop: call a function on a thread, where it may wait and may use this bridge.
 
-        Where the awaiting task is cancelled, so is what the function is waiting for by way of the bridge.
+        Where the awaiting task is cancelled, so is what the function waits for by way of the bridge, or the next
+        thing that it waits for; after that it may clean up.
 
         Args:
             function: What to call.
