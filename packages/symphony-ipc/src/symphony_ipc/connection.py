@@ -347,8 +347,10 @@ class Connection(asyncio.BufferedProtocol):
         self._end(PeerGone(f"{self._peer} closed the connection"))
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Fail everything that waits for the peer."""
-        self._end(PeerGone(f"the connection to {self._peer} broke: {error or 'it was reset'}"))
+        """Fail everything that waits for the peer; the transport may say that the peer broke its rules."""
+        if not isinstance(error, SymphonyError):
+            error = PeerGone(f"the connection to {self._peer} broke: {error or 'it was reset'}")
+        self._end(error)
         self.closed.set()
 
     def pause_writing(self) -> None:
