@@ -75,6 +75,7 @@ class Host:
             for extension, needs in self.catalogue.needs.items()
         }
         self.lifecycle.start(self._in_host, self._step, self._needs)
+        self._plugins.message_types()  # those that are none are told before the first message
         self.core = SymphonyCore(
             pit=self.pit,
             extensions=self.extensions,
