@@ -30,13 +30,14 @@ _READ_BUFFER: Final = 64 << 10
 _COPIED: Final = 32 << 10  # a longer frame is read into memory of its own
 _SEPARATE: Final = 64 << 10  # a longer payload is sent from where it is
 
-_DECODING_FAILURES: Final = (
+DECODING_FAILURES: Final = (
     msgspec.MsgspecError,
     UnicodeDecodeError,
     RecursionError,
     ValueError,
     OverflowError,
 )
+"""All that decoding foreign bytes raises."""
 
 
 class _Outline(msgspec.Struct, array_like=True, gc=False):
@@ -117,7 +118,7 @@ def decode_typed(decoder: msgspec.msgpack.Decoder[T], data: bytes | bytearray | 
     """
     try:
         return decoder.decode(data)
-    except _DECODING_FAILURES as error:
+    except DECODING_FAILURES as error:
         raise MalformedMessage(
             f"{what} of {len(data):,} bytes cannot be decoded: {error}",
             hint="Both ends must run compatible versions of Symphony; see `symphony doctor`.",

@@ -546,6 +546,21 @@ CATALOGUE: dict[str, ErrorCode] = {
         "A message could not be routed: the topic or pattern is not one, nobody answers to the name, or the bus "
         "does not keep messages and was asked to.",
     ),
+    "SYM-T050": ErrorCode(
+        "Editor's peer answered with an error",
+        "The other end of a JSON-RPC connection, such as an editor or its front end, refused a request. The "
+        "details hold the number and the data of its error.",
+    ),
+    "SYM-T051": ErrorCode(
+        "Line is too long",
+        "A JSON-RPC message would be longer than a line of the connection may be, 16 MiB unless told otherwise. "
+        "Ask for less at a time, or store the value as an artifact.",
+    ),
+    "SYM-T052": ErrorCode(
+        "Peer does not read",
+        "The other end of a JSON-RPC connection left 64 MiB of what was sent to it unread. The connection was "
+        "closed so that it does not take all memory; start the process anew.",
+    ),
     # -- O: port -----------------------------------------------------------------------------------
     "SYM-O001": ErrorCode(
         "Port has no adapter",
