@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_MAX_SIZE = 4  # of a collection: what breaks, breaks with few
+_MAX_SIZE = 3  # of a collection: what breaks, breaks with few
 _INTEGERS = (-(2**63), 2**64 - 1)  # what MessagePack holds
 
 
