@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 from symphony_ipc.jsonrpc import BlockingJsonRpc, Method, rpc_error
+from symphony_ipc.pipes import take_stdio
 from symphony_sdk.errors import PortError
 
 
@@ -36,6 +37,7 @@ def main() -> None:
 
     methods: dict[str, Method] = {
         "echo": Method(Text, lambda params: params.text),
+        "print": Method(Text, lambda params: print(params.text, flush=True)),
         "many": Method(Count, many),
         "refuse": Method(None, refuse),
         "refuse_with_number": Method(None, refuse_with_number),
@@ -46,7 +48,7 @@ def main() -> None:
         "stop": Method(None, lambda _: peer.close()),
     }
     table: dict[str, Any] = methods
-    peer = BlockingJsonRpc(table)
+    peer = BlockingJsonRpc(table, *take_stdio())
     peer.serve()
 
 

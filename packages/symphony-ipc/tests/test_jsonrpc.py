@@ -16,8 +16,9 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from symphony_ipc.jsonrpc import BlockingJsonRpc, Dialogue, JsonRpcPeer, LineReader, Method, connect_pipes
+from symphony_ipc.jsonrpc import BlockingJsonRpc, Dialogue, Faults, JsonRpcPeer, LineReader, Method
 from symphony_ipc.jsonrpc.failures import error_object, error_of
+from symphony_ipc.pipes import open_pipes
 from symphony_sdk.errors import (
     DeadlineExceeded,
     MalformedMessage,
@@ -67,7 +68,7 @@ def with_editor(check, methods=None):
     async def main():
         with editor() as process:
             peer = JsonRpcPeer(methods)
-            await connect_pipes(peer, process.stdout, process.stdin)
+            await open_pipes(lambda: peer, os.dup(process.stdout.fileno()), os.dup(process.stdin.fileno()))
             try:
                 async with asyncio.timeout(60):
                     return await check(peer, process)
@@ -87,6 +88,15 @@ def test_a_request_is_answered_by_another_process():
         assert await peer.request("echo", Text("ö\n\u2028"), str) == "ö\n\u2028"
         answers = await asyncio.gather(*(peer.request("echo", Text(str(n)), str) for n in range(100)))
         assert answers == [str(n) for n in range(100)]
+
+    with_editor(check)
+
+
+def test_what_an_editor_prints_is_no_part_of_the_conversation():
+    async def check(peer, process):
+        assert await peer.request("print", Text('{"id":1,"result":"forged"}'), None) is None
+        assert await peer.request("echo", Text("on"), str) == "on"
+        assert peer.faults == Faults()
 
     with_editor(check)
 

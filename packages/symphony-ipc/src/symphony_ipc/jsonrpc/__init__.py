@@ -17,7 +17,7 @@ from symphony_ipc.jsonrpc.failures import (
     rpc_error,
 )
 from symphony_ipc.jsonrpc.lines import LINE_LIMIT, LineReader
-from symphony_ipc.jsonrpc.peer import JsonRpcPeer, connect_pipes
+from symphony_ipc.jsonrpc.peer import JsonRpcPeer
 
 __all__ = [
     "INTERNAL_ERROR",
@@ -34,6 +34,5 @@ __all__ = [
     "LineReader",
     "Method",
     "Methods",
-    "connect_pipes",
     "rpc_error",
 ]

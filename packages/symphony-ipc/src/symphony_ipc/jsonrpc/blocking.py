@@ -15,20 +15,18 @@ _UNREAD: Final = 64 << 20  # bytes that the peer may leave unread
 
 
 class BlockingJsonRpc:
-    """Serves one peer over two file descriptors, such as standard input and output.
+    """Serves one peer over two pipes, such as those of `symphony_ipc.pipes.take_stdio`.
 
     It reads while it waits to write: a peer that writes much before it reads never blocks it for good.
 
     Args:
         methods: What the other end may ask for and tell; each returns its result.
         incoming: Descriptor to read from.
-        outgoing: Descriptor to write to; it is made non-blocking.
+        outgoing: Descriptor to write to; it becomes non-blocking.
         max_line: Bytes that a line may have.
     """
 
-    def __init__(
-        self, methods: Methods, incoming: int = 0, outgoing: int = 1, *, max_line: int = LINE_LIMIT
-    ) -> None:
+    def __init__(self, methods: Methods, incoming: int, outgoing: int, *, max_line: int = LINE_LIMIT) -> None:
         self._dialogue = Dialogue(methods, self._write, max_line=max_line)
         self._reader = LineReader(max_line)
         self._incoming = incoming

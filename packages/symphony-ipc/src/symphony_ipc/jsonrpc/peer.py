@@ -1,9 +1,9 @@
-"""The asynchronous end of a JSON-RPC conversation, over a socket or a pair of pipes."""
+"""The asynchronous end of a JSON-RPC conversation, over any asyncio transport."""
 
 import asyncio
 from collections.abc import Awaitable
 from functools import partial
-from typing import IO, Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from symphony_sdk.errors import DeadlineExceeded, PeerGone, SymphonyError, TransportError
 
@@ -20,7 +20,7 @@ _BUSY: Final = -32001
 
 
 class JsonRpcPeer(asyncio.BufferedProtocol):
-    """One end of a conversation; a protocol for any asyncio transport, pipes through `connect_pipes`.
+    """One end of a conversation; a protocol for any asyncio transport, such as those of `symphony_ipc.pipes`.
 
     Lines are dispatched in the order in which they come. A method that returns at once is answered before
     the next line; one that returns an awaitable is answered when that is done.
@@ -34,8 +34,7 @@ class JsonRpcPeer(asyncio.BufferedProtocol):
         self._dialogue = Dialogue(methods or {}, self._write, later=self._await, max_line=max_line)
         self._reader = LineReader(max_line)
         self._view = memoryview(bytearray(_READ_BUFFER))
-        self._input: asyncio.BaseTransport | None = None
-        self._output: asyncio.WriteTransport | None = None
+        self._transport: asyncio.Transport | None = None
         self._tasks: set[asyncio.Future[Any]] = set()
         self._reason: SymphonyError | None = None
         self._closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -48,7 +47,7 @@ class JsonRpcPeer(asyncio.BufferedProtocol):
     @property
     def is_open(self) -> bool:
         """Whether the other end can be asked."""
-        return self._output is not None and not self._closed.done()
+        return self._transport is not None and not self._closed.done()
 
     async def request(self, method: str, params: Any, result: type[T], *, timeout: float | None = None) -> T:
         """Ask, and wait for the answer.
@@ -110,14 +109,8 @@ class JsonRpcPeer(asyncio.BufferedProtocol):
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to read, and to write where the transport does both."""
-        self._input = transport
-        if self._output is None and isinstance(transport, asyncio.WriteTransport):
-            self._output = transport
-
-    def writes_to(self, transport: asyncio.WriteTransport) -> None:
-        """Write to a transport of its own, before the one that is read is there."""
-        self._output = transport
+        """Begin to talk."""
+        self._transport = cast("asyncio.Transport", transport)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where the next bytes are received."""
@@ -125,11 +118,7 @@ class JsonRpcPeer(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take the bytes that were received into the buffer."""
-        self.data_received(bytes(self._view[:nbytes]))
-
-    def data_received(self, data: bytes) -> None:
-        """Take bytes; asyncio's pipes know no buffers."""
-        for line in self._reader.received(data):
+        for line in self._reader.received(bytes(self._view[:nbytes])):
             if self._closed.done():
                 return
             self._dialogue.take(line)
@@ -139,13 +128,13 @@ class JsonRpcPeer(asyncio.BufferedProtocol):
         self._end(PeerGone("the other end closed the connection" if exc is None else f"it broke: {exc}"))
 
     def _write(self, line: bytes) -> None:
-        if self._output is None or self._closed.done():
+        if self._transport is None or self._closed.done():
             return
-        self._output.write(line)
-        if self._output.get_write_buffer_size() > _UNREAD:
+        self._transport.write(line)
+        if self._transport.get_write_buffer_size() > _UNREAD:
             self._end(
                 TransportError(
-                    f"the other end left {self._output.get_write_buffer_size():,} bytes unread",
+                    f"the other end left {self._transport.get_write_buffer_size():,} bytes unread",
                     code="SYM-T052",
                     hint="It hangs; start it anew.",
                 ),
@@ -184,38 +173,14 @@ class JsonRpcPeer(asyncio.BufferedProtocol):
             return
         self._reason = reason
         self._closed.set_result(None)
-        for transport in (self._input, self._output):
-            if abort and isinstance(transport, asyncio.WriteTransport):
-                transport.abort()
-            elif transport is not None:
-                transport.close()
+        if self._transport is not None:
+            if abort:
+                self._transport.abort()
+            else:
+                self._transport.close()
         for task in self._tasks:
             task.cancel()
         self._dialogue.end(reason or PeerGone("the connection was closed while the request was under way"))
-
-
-class _Output(asyncio.BaseProtocol):
-    """The pipe that is written to: its end is the end of the conversation."""
-
-    def __init__(self, peer: JsonRpcPeer) -> None:
-        self._peer = peer
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._peer.connection_lost(exc)
-
-
-async def connect_pipes(peer: JsonRpcPeer, incoming: IO[bytes], outgoing: IO[bytes]) -> None:
-    """Have a peer talk over two pipes, such as the standard output and input of a child process.
-
-    Args:
-        peer: This end.
-        incoming: What it reads from; closed with the peer.
-        outgoing: What it writes to; closed with the peer.
-    """
-    loop = asyncio.get_running_loop()
-    output, _ = await loop.connect_write_pipe(lambda: _Output(peer), outgoing)
-    peer.writes_to(output)
-    await loop.connect_read_pipe(lambda: peer, incoming)
 
 
 def _too_late(method: str, timeout: float) -> DeadlineExceeded:
