@@ -4,8 +4,10 @@ Each call is answered with a `BufferState`, `BufferText` or `Done`; `WatchBuffer
 `BufferChanged`, until the buffer is closed.
 """
 
+from typing import Annotated
+
 import msgspec
-from symphony_sdk.messages import message
+from symphony_sdk.messages import DATA_LIMIT, message
 from symphony_sdk.ports import Buffer, Cursor, Edit, EditorUpdate
 
 
@@ -70,7 +72,7 @@ class ReadBuffer(msgspec.Struct, frozen=True):
     end: int | None = None
 
 
-@message("editor.content")
+@message("editor.content", limit=DATA_LIMIT)
 class BufferText(msgspec.Struct, frozen=True):
     """The answer to `editor.text`.
 
@@ -81,18 +83,18 @@ class BufferText(msgspec.Struct, frozen=True):
     text: str
 
 
-@message("editor.edit")
+@message("editor.edit", limit=DATA_LIMIT)
 class EditBuffer(msgspec.Struct, frozen=True):
     """Change a buffer.
 
     Args:
         buffer: Its id.
-        edits: Ranges of that revision; they do not overlap.
+        edits: Ranges of that revision; they do not overlap. More than these go in several calls.
         revision: The revision that the edits were made for.
     """
 
     buffer: str
-    edits: tuple[Edit, ...]
+    edits: Annotated[tuple[Edit, ...], msgspec.Meta(max_length=1024)]
     revision: int
 
 
