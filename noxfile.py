@@ -137,6 +137,14 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Feed a million hostile frames, or FUZZ_CASES, to what reads them; FUZZ_SEED draws others."""
+    install(session)
+    cases = os.environ.get("FUZZ_CASES", "1000000")
+    session.run("python", "packages/symphony-ipc/tests/fuzz_frames.py", env={"FUZZ_CASES": cases})
+
+
+@nox.session
 def demo(session: nox.Session) -> None:
     """Run the demo as a newcomer does."""
     install(session)
