@@ -98,7 +98,7 @@ TYPED = [
 
 @pytest.mark.parametrize(("method", "kind"), TYPED, ids=[method for method, _ in TYPED])
 def test_every_message_comes_back_from_json(method, kind):
-    @settings(max_examples=30)
+    @settings(max_examples=15)
     @given(values(kind))
     def check(value):
         assert plain(msgspec.json.decode(msgspec.json.encode(value), type=kind)) == plain(value)

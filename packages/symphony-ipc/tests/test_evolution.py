@@ -199,7 +199,7 @@ def drawn_variants(kind: type[msgspec.Struct], data: st.DataObject) -> tuple[typ
 def test_older_and_newer_peers_read_each_other(name):
     current = TYPES[name]
 
-    @settings(max_examples=30)
+    @settings(max_examples=15)
     @given(st.data())
     def check(data):
         older, newer = drawn_variants(current, data)

@@ -430,7 +430,7 @@ almost = st.dictionaries(members, values | st.sampled_from(["echo", 1, {"text": 
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(st.lists(almost | st.binary(max_size=40) | st.sampled_from([line for _, line, _, _ in LINES[:20]])))
 def test_no_line_raises_and_every_answer_is_a_message(lines):
     dialogue, sent = conversation({"echo": Method(Text, lambda params: params.text)})

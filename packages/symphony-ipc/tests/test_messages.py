@@ -20,7 +20,7 @@ ENCODER = msgspec.msgpack.Encoder()
 
 @pytest.mark.parametrize("name", MESSAGES)
 def test_every_message_comes_back_through_a_frame_with_the_same_bytes(name):
-    @settings(max_examples=40)
+    @settings(max_examples=20)
     @given(message_strategy(MESSAGES[name]))
     def check(message):
         payload = encode_payload(message)
@@ -37,7 +37,7 @@ def test_every_message_comes_back_through_a_frame_with_the_same_bytes(name):
 def test_another_implementation_of_messagepack_reads_and_writes_every_message(name):
     kind = {**MESSAGES, **FRAMING}[name]
 
-    @settings(max_examples=40)
+    @settings(max_examples=20)
     @given(message_strategy(kind))
     def check(message):
         wire = ENCODER.encode(message)
@@ -53,7 +53,7 @@ def test_another_implementation_of_messagepack_reads_and_writes_every_message(na
 def test_wrong_bytes_in_a_message_are_malformed_or_another_message(name):
     kind = MESSAGES[name]
 
-    @settings(max_examples=40)
+    @settings(max_examples=20)
     @given(message_strategy(kind), st.data())
     def check(message, data):
         wire = bytearray(encode_payload(message))

@@ -16,6 +16,8 @@ from symphony_ipc.handshake import Hello, Welcome
 
 MESSAGE_MODULES: Final = (
     "symphony_sdk.messages",
+    "symphony_sdk.ports.bus",
+    "symphony_ipc.bus.messages",
     "symphony_ipc.editor.calls",
 )
 """The modules that register the family's own messages."""
