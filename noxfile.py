@@ -26,15 +26,8 @@ MEMBERS = sorted(
     for pattern in ("packages/*/pyproject.toml", "examples/extensions/*/pyproject.toml")
     for file in ROOT.glob(pattern)
 )
-PEERS = [
-    "dask",
-    "datasette",
-    "diskcache",
-    "llm",
-    "networkx",
-    "python-lsp-jsonrpc",
-    "stevedore",
-]  # what benchmarks compare us with
+# What benchmarks compare us with.
+PEERS = ["dask", "datasette", "diskcache", "llm", "networkx", "python-lsp-jsonrpc", "stevedore"]
 COVERAGE_FLOOR = 80  # per cent of lines and branches, of each package
 
 
