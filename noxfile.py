@@ -27,7 +27,7 @@ MEMBERS = sorted(
     for file in ROOT.glob(pattern)
 )
 # What benchmarks compare us with.
-PEERS = ["dask", "datasette", "diskcache", "llm", "networkx", "python-lsp-jsonrpc", "stevedore"]
+PEERS = ["dask", "datasette", "diskcache", "llm", "networkx", "python-lsp-jsonrpc", "stevedore", "uvloop"]
 COVERAGE_FLOOR = 80  # per cent of lines and branches, of each package
 
 
@@ -117,6 +117,8 @@ def types(session: nox.Session) -> None:
     session.run(
         "mypy", *(str(package.parent) for member in MEMBERS for package in member.glob("src/*/py.typed"))
     )
+    transports = ROOT / "packages/symphony-transports/src/symphony_transports"
+    session.run("mypy", "--platform", "win32", str(transports / "named_pipe.py"), str(transports / "plugins"))
 
 
 @nox.session
