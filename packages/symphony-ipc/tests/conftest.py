@@ -12,11 +12,16 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, settings
 from symphony_ipc.connection import Connection
 from symphony_ipc.envelope import Envelope
 from symphony_ipc.framing import FrameReader, encode
 from symphony_ipc.handshake import Endpoint, connect_blocking
 from symphony_ipc.sockets import from_socket
+
+# How long an example takes is the machine's affair: no verdict depends on it.
+settings.register_profile("symphony", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("symphony")
 
 TOKEN = "a-token"
 Handler = Callable[[msgspec.Struct], Awaitable[msgspec.Struct | AsyncIterator[msgspec.Struct]]]

@@ -87,6 +87,7 @@ class Host:
         self._bus: Bus | None = None
         self._bus_listeners: list[BusListener] = []
         self.lifecycle.start(self._in_host, self._step, self._needs)
+        self._plugins.message_types()  # those that are none are told before the first message
         self.conductor = self._conductor()
         self.observers = (self._plugins.publish, self._tell_bus)
         self.core = SymphonyCore(

@@ -643,6 +643,21 @@ CATALOGUE: dict[str, ErrorCode] = {
         "A blocking connection through shared memory wakes its own threads through `/proc/self/fd`, and this process "
         "does not see `/proc`. Mount it there, or use the transport `unix`.",
     ),
+    "SYM-T050": ErrorCode(
+        "Editor's peer answered with an error",
+        "The other end of a JSON-RPC connection, such as an editor or its front end, refused a request. The "
+        "details hold the number and the data of its error.",
+    ),
+    "SYM-T051": ErrorCode(
+        "Line is too long",
+        "A JSON-RPC message would be longer than a line of the connection may be, 16 MiB unless told otherwise. "
+        "Ask for less at a time, or store the value as an artifact.",
+    ),
+    "SYM-T052": ErrorCode(
+        "Peer does not read",
+        "The other end of a JSON-RPC connection left 64 MiB of what was sent to it unread. The connection was "
+        "closed so that it does not take all memory; start the process anew.",
+    ),
     "SYM-T060": ErrorCode(
         "Event loop would wait for itself",
         "Code on the thread of an event loop made a blocking call over the bridge to that same event loop, which "
