@@ -9,7 +9,7 @@ import os
 import socket
 import stat
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -31,6 +31,7 @@ async def from_socket(
     accepts: bool,
     handler: RequestHandler | None = None,
     on_notify: NotifyCallback | None = None,
+    on_open: Callable[[Connection], None] | None = None,
 ) -> Connection:
     """An open connection over a connected socket, such as one end of a socket pair.
 
@@ -40,12 +41,15 @@ async def from_socket(
         accepts: Whether this end waits for the other's HELLO.
         handler: Answers what the other end asks.
         on_notify: Takes notifications that belong to no request.
+        on_open: Takes the connection when it has shaken hands, before anything else of it is read.
 
     Raises:
         TransportError: The handshake failed.
     """
     loop = asyncio.get_running_loop()
-    connection = Connection(endpoint, accepts=accepts, handler=handler, on_notify=on_notify)
+    connection = Connection(
+        endpoint, accepts=accepts, handler=handler, on_notify=on_notify, on_open=on_open
+    )
     await loop.create_unix_connection(lambda: connection, sock=sock)
     await connection.opened()
     return connection
@@ -95,7 +99,7 @@ class UnixTransport:
     async def listen(
         self,
         address: str,
-        on_connection: Callable[[ConnectionPort], Awaitable[None]],
+        on_connection: Callable[[ConnectionPort], None],
         *,
         token: bytes = b"",
         handler: RequestHandler | None = None,
@@ -104,7 +108,7 @@ class UnixTransport:
 
         Args:
             address: Where to listen.
-            on_connection: Takes each connection that shook hands.
+            on_connection: Takes each connection that shook hands, before anything else of it is read.
             token: The secret to expect.
             handler: Answers what the other sides ask.
 
@@ -127,7 +131,7 @@ class UnixListener:
         sock: A listening socket; the listener owns it.
         path: Where it listens.
         endpoint: This end of each connection.
-        on_connection: Takes each connection that shook hands.
+        on_connection: Takes each connection that shook hands, before anything else of it is read.
         handler: Answers what the other sides ask.
     """
 
@@ -136,7 +140,7 @@ class UnixListener:
         sock: socket.socket,
         path: Path,
         endpoint: Endpoint,
-        on_connection: Callable[[ConnectionPort], Awaitable[None]],
+        on_connection: Callable[[ConnectionPort], None],
         handler: RequestHandler | None,
     ) -> None:
         self._sock = sock
@@ -176,11 +180,11 @@ class UnixListener:
     async def _welcome(self, sock: socket.socket) -> None:
         try:
             _check_user(sock)
-            connection = await from_socket(sock, self._endpoint, accepts=True, handler=self._handler)
+            await from_socket(
+                sock, self._endpoint, accepts=True, handler=self._handler, on_open=self._on_connection
+            )
         except SymphonyError:
             sock.close()  # the peer has been told why
-            return
-        await self._on_connection(connection)
 
 
 def _path_of(address: str) -> Path:

@@ -541,10 +541,34 @@ CATALOGUE: dict[str, ErrorCode] = {
         "Request has its answer already",
         "Each request is answered exactly once; a second answer was to be sent.",
     ),
+    "SYM-T015": ErrorCode(
+        "Answer is a stream",
+        "A request was asked for one answer, and the other side answers it with a stream of them. Ask with "
+        "`stream` and iterate over what it returns.",
+    ),
+    "SYM-T016": ErrorCode(
+        "Answer is not a stream",
+        "A request was asked for a stream of answers, and the other side has a single one. Ask with `request`.",
+    ),
+    "SYM-T017": ErrorCode(
+        "Idempotency key was used for something else",
+        "Two requests of different types, or to different endpoints, had the same idempotency key. A key names "
+        "one request and its repetitions; make a new one for each request.",
+    ),
+    "SYM-T018": ErrorCode(
+        "Too many requests with keys are under way",
+        "A process works on so many requests with idempotency keys that it could not promise to carry out another "
+        "one only once. It was not begun; ask again later.",
+    ),
     "SYM-T020": ErrorCode(
         "Bus cannot do that",
         "A message could not be routed: the topic or pattern is not one, nobody answers to the name, or the bus "
         "does not keep messages and was asked to.",
+    ),
+    "SYM-T021": ErrorCode(
+        "No such endpoint",
+        "A request names an endpoint that nobody has registered, or that the process it was sent to does not "
+        "know the way to. `symphony_sdk.ports.bus.BusPort.endpoints` lists those that there are.",
     ),
     "SYM-T045": ErrorCode(
         "Connection cannot be made again",
