@@ -17,6 +17,7 @@ from symphony_ipc.envelope import Envelope
 from symphony_ipc.framing import FrameReader, encode
 from symphony_ipc.handshake import Endpoint, connect_blocking
 from symphony_ipc.unix import from_socket
+from symphony_sdk.errors import SymphonyError, TransportError
 
 TOKEN = "a-token"
 Handler = Callable[[msgspec.Struct], Awaitable[msgspec.Struct]]
@@ -130,3 +131,89 @@ def eventually() -> Callable[[Callable[[], Any]], Awaitable[None]]:
                 await asyncio.sleep(0.001)
 
     return wait
+
+
+class ScriptedConnection:
+    """A connection whose peer is the test: `asked` holds what is not answered, `end` loses it."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.is_open = True
+        self.asked: dict[str, asyncio.Future[msgspec.Struct]] = {}
+        self.keys: dict[str, str] = {}
+        self.timeouts: dict[str, float | None] = {}
+        self.told: list[msgspec.Struct] = []
+        self.pings: list[asyncio.Future[float]] = []
+        self.ended = asyncio.Event()
+        self.reason: SymphonyError | None = None
+
+    async def request(
+        self,
+        message: Any,
+        response: type[msgspec.Struct],
+        *,
+        timeout: float | None = None,
+        idempotency_key: str = "",
+        on_notify: object = None,
+    ) -> Any:
+        future = self.asked[message.operation] = asyncio.get_running_loop().create_future()
+        self.keys[message.operation] = idempotency_key
+        self.timeouts[message.operation] = timeout
+        try:
+            return await future
+        finally:
+            self.asked.pop(message.operation, None)
+
+    async def stream(
+        self, message: Any, item: type[msgspec.Struct], *, timeout: float | None = None, window: int = 32
+    ) -> AsyncIterator[Any]:
+        while True:
+            yield await self.request(message, item, timeout=timeout)
+
+    def notify(self, message: msgspec.Struct) -> None:
+        self.told.append(message)
+
+    async def ping(self, timeout: float) -> float:
+        self.pings.append(asyncio.get_running_loop().create_future())
+        return await self.pings[-1]
+
+    async def wait_closed(self) -> SymphonyError | None:
+        await self.ended.wait()
+        return self.reason
+
+    async def close(self) -> None:
+        self.end(None)
+
+    def end(self, reason: SymphonyError | None) -> None:
+        """Lose it: what is in flight fails, as with a real connection."""
+        if not self.is_open:
+            return
+        self.is_open = False
+        self.reason = reason
+        gone = reason or TransportError("closed", code="SYM-T009")
+        for future in (*self.asked.values(), *self.pings):
+            if not future.done():
+                future.set_exception(type(gone)(gone.message, code=gone.code))
+        self.ended.set()
+
+
+class ScriptedPeer:
+    """Who listens at every address: each attempt to connect waits in `attempts` until the test decides."""
+
+    def __init__(self) -> None:
+        self.attempts: list[asyncio.Future[None]] = []
+        self.connections: list[ScriptedConnection] = []
+
+    async def connect(self, address: str) -> Any:
+        attempt: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.attempts.append(attempt)
+        await attempt
+        connection = ScriptedConnection(address)
+        self.connections.append(connection)
+        return connection
+
+
+@pytest.fixture
+def scripted() -> type[ScriptedPeer]:
+    """A peer without a transport, whose every step the test decides."""
+    return ScriptedPeer

@@ -25,7 +25,9 @@ def test_two_processes_connect_at_a_path_and_ask_each_other(folder):
         transport: TransportPort = UnixTransport("host")
         accepted: asyncio.Queue[ConnectionPort] = asyncio.Queue()
         address = f"unix:{folder}/run/s"
-        listener: ListenerPort = await transport.listen(address, accepted.put_nowait, token=b"t", handler=answer)
+        listener: ListenerPort = await transport.listen(
+            address, accepted.put_nowait, token=b"t", handler=answer
+        )
         assert listener.address == address
         assert (folder / "run").stat().st_mode & 0o777 == 0o700
         assert (folder / "run/s").stat().st_mode & 0o777 == 0o600

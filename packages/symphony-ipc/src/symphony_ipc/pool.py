@@ -1,9 +1,9 @@
 """Connections by address: few of each, opened when needed, used again, checked, closed when idle."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 from symphony_sdk.errors import DeadlineExceeded, SymphonyError, TransportError
@@ -142,7 +142,8 @@ class ConnectionPool:
         member = self._take(address)
         try:
             connection = await self._ready(member, address, deadline, message)
-            items = connection.stream(message, item, timeout=self._left(deadline), window=window)
+            stream = connection.stream(message, item, timeout=self._left(deadline), window=window)
+            items = cast("AsyncGenerator[MessageT, None]", stream)  # by its contract it can be closed
             async with aclosing(items):
                 async for each in items:
                     yield each

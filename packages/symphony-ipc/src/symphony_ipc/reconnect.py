@@ -1,10 +1,10 @@
 """A connection that is made again when it is lost: what may be asked twice is, the rest is told."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from enum import StrEnum
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 from symphony_sdk.errors import DeadlineExceeded, PeerGone, SymphonyError, TransportError
@@ -163,7 +163,8 @@ class Reconnecting:
         """
         deadline = None if timeout is None else self._loop.time() + timeout
         connection = await self._current(deadline, message_type(message))
-        items = connection.stream(message, item, timeout=self._left(deadline), window=window)
+        stream = connection.stream(message, item, timeout=self._left(deadline), window=window)
+        items = cast("AsyncGenerator[MessageT, None]", stream)  # by its contract it can be closed
         async with aclosing(items):
             async for each in items:
                 self._proven = connection

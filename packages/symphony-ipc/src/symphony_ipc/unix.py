@@ -47,9 +47,7 @@ async def from_socket(
         TransportError: The handshake failed.
     """
     loop = asyncio.get_running_loop()
-    connection = Connection(
-        endpoint, accepts=accepts, handler=handler, on_notify=on_notify, on_open=on_open
-    )
+    connection = Connection(endpoint, accepts=accepts, handler=handler, on_notify=on_notify, on_open=on_open)
     await loop.create_unix_connection(lambda: connection, sock=sock)
     await connection.opened()
     return connection
