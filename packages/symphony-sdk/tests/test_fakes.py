@@ -15,7 +15,7 @@ from symphony_sdk.errors import (
     TransportError,
 )
 from symphony_sdk.events import RunCancelled, RunCompleted, RunFailed, RunPaused, RunStarted
-from symphony_sdk.messages import Done, Progress
+from symphony_sdk.messages import Done, LogLine, Progress
 from symphony_sdk.ports import (
     Account,
     ConductorPort,

@@ -10,7 +10,7 @@ from symphony_sdk.errors import DeadlineExceeded, SymphonyError, TransportError
 from symphony_sdk.messages import message_type
 from symphony_sdk.ports.transport import ConnectionPort
 
-from symphony_ipc.connection import NotifyCallback
+from symphony_ipc.asking import NotifyCallback
 from symphony_ipc.payload import MessageT
 from symphony_ipc.reconnect import Connect
 

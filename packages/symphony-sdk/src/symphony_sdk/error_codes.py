@@ -561,14 +561,55 @@ CATALOGUE: dict[str, ErrorCode] = {
         "one only once. It was not begun; ask again later.",
     ),
     "SYM-T020": ErrorCode(
-        "Bus cannot do that",
-        "A message could not be routed: the topic or pattern is not one, nobody answers to the name, or the bus "
-        "does not keep messages and was asked to.",
+        "Not a topic",
+        "A topic, a pattern or the name of an endpoint is not one. Topics and names are words joined by dots, such "
+        "as `run.started`; in a pattern `*` stands for one word and `>`, at the end, for one or more. Topics that "
+        "begin with `_` are the bus's own: anyone may subscribe to them, nobody else may publish to them.",
     ),
     "SYM-T021": ErrorCode(
         "No such endpoint",
         "A request names an endpoint that nobody has registered, or that the process it was sent to does not "
         "know the way to. `symphony_sdk.ports.bus.BusPort.endpoints` lists those that there are.",
+    ),
+    "SYM-T022": ErrorCode(
+        "No such endpoint",
+        "A request named an endpoint that nobody registered, or whose process has ended. `details` holds the name. "
+        "Look at `await bus.endpoints()` to see who can be asked.",
+    ),
+    "SYM-T023": ErrorCode(
+        "Endpoint's name is taken",
+        "Another endpoint of this name is registered. Endpoints that share the requests to one name are all "
+        "registered with the same `group`; one without a group is alone.",
+    ),
+    "SYM-T024": ErrorCode(
+        "Bus keeps no messages",
+        "A message was to be delivered at least once, or a subscription was to be remembered, and the bus of this "
+        "machine keeps nothing. Join a bus that does, such as NATS with JetStream.",
+    ),
+    "SYM-T025": ErrorCode(
+        "Bus cannot be used like this",
+        "The node of the bus has been closed, has an uplink already, or knows the connection already.",
+    ),
+    "SYM-T030": ErrorCode(
+        "Transport is not for this system",
+        "A transport was asked for that another operating system has: named pipes are for Windows; unix sockets, "
+        "stdio and shared memory for the others. The message says which is meant here.",
+    ),
+    "SYM-T031": ErrorCode(
+        "Program cannot be started",
+        "A program that was to be talked to over its standard input and output is not there, may not be executed, "
+        "or its command line cannot be read.",
+    ),
+    "SYM-T032": ErrorCode(
+        "Not a pipe",
+        "A connection over standard input and output needs a pipe or a socket for each, and takes both once. They "
+        "are a file, a terminal or closed, or they have been taken already. Usually the program was started by "
+        "hand: it is meant to be started by the one that talks to it.",
+    ),
+    "SYM-T033": ErrorCode(
+        "Program ended before it answered",
+        "A program that was started to be talked to over its standard input and output came to its end instead of "
+        "introducing itself. The message has its exit code and its last words.",
     ),
     "SYM-T045": ErrorCode(
         "Connection cannot be made again",
