@@ -3,7 +3,6 @@
 import asyncio
 from math import inf
 
-import pytest
 import stamina
 from hypothesis import settings
 from hypothesis import strategies as st
