@@ -16,6 +16,7 @@ from symphony_sdk.errors import (
 from symphony_sdk.messages import message_type
 from symphony_sdk.ports.transport import RequestHandler
 
+from symphony_ipc.answered import AnsweredRequests
 from symphony_ipc.asking import Asked, Asking, NotifyCallback
 from symphony_ipc.counters import Counters
 from symphony_ipc.envelope import TRACEPARENT, Envelope, Kind
@@ -51,6 +52,8 @@ class Connection(asyncio.BufferedProtocol):
         handler: Answers the requests of the peer; without one each gets an error.
         on_notify: Takes notifications that belong to no request.
         on_open: Takes the connection when it has shaken hands, before anything else of it is read.
+        answered: Carries requests that have an idempotency key out once; all connections of a listener share
+            it. Without it each request is carried out.
 
     Attributes:
         endpoint: This end.
@@ -73,6 +76,7 @@ class Connection(asyncio.BufferedProtocol):
         handler: RequestHandler | None = None,
         on_notify: NotifyCallback | None = None,
         on_open: "Callable[[Connection], None] | None" = None,
+        answered: AnsweredRequests | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.closed = asyncio.Event()
@@ -86,7 +90,7 @@ class Connection(asyncio.BufferedProtocol):
         self._outbox = Outbox(self.counters)
         self._write = self._outbox.write
         self._asking = Asking(self._write, self.counters)
-        self._serving = Serving(self._write)
+        self._serving = Serving(self._write, answered)
         self._work = Work(handler)
         self._on_notify = on_notify
         self._on_open = on_open
@@ -355,6 +359,7 @@ class Connection(asyncio.BufferedProtocol):
             self.session = welcomed(envelope, self.endpoint)
         self._peer = repr(self.session.peer)
         self._max_frame = self._reader.max_frame = self.session.max_frame
+        self._serving.peer = self.session.peer
         self._serving.max_frame = self._asking.max_frame = self.session.max_frame
         self._opened.set_result(None)
         if self._on_open is not None:
