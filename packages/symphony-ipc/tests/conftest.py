@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from symphony_ipc.answered import AnsweredRequests
 from symphony_ipc.connection import Connection
 from symphony_ipc.envelope import Envelope
 from symphony_ipc.framing import FrameReader, encode
@@ -240,3 +241,69 @@ class ScriptedPeer:
 def scripted() -> type[ScriptedPeer]:
     """A peer without a transport, whose every step the test decides."""
     return ScriptedPeer
+
+
+@pytest.fixture
+def connect_to() -> Callable[..., Awaitable[Connection]]:
+    """Connects to a process that listens at a path."""
+
+    async def connect(path: str, name: str = "client", token: bytes = b"", **options: Any) -> Connection:
+        sock = socket.socket(socket.AF_UNIX)
+        try:
+            sock.connect(path)  # a listener on this machine: it does not block
+            sock.setblocking(False)
+        except OSError:
+            sock.close()
+            raise
+        return await from_socket(sock, Endpoint(name, token, timeout=30, **options), accepts=False)
+
+    return connect
+
+
+@pytest.fixture
+def listen_at() -> Callable[..., AbstractAsyncContextManager[list[Connection]]]:
+    """Takes connections at a path, and gives them out as they come."""
+
+    @asynccontextmanager
+    async def listen(
+        path: str, handler: Handler | None = None, token: bytes = b""
+    ) -> AsyncIterator[list[Connection]]:
+        accepted: list[Connection] = []
+        answered = AnsweredRequests()
+
+        def make() -> Connection:
+            return Connection(
+                Endpoint("server", token, timeout=30),
+                accepts=True,
+                handler=handler,
+                answered=answered,
+                on_open=accepted.append,
+            )
+
+        server = await asyncio.get_running_loop().create_unix_server(make, path)
+        try:
+            yield accepted
+        finally:
+            server.close()
+            for connection in accepted:
+                await connection.close()
+
+    return listen
+
+
+@pytest.fixture(scope="module")
+def fork() -> Iterator[Callable[..., int]]:
+    """Starts a process of `survivor_processes.py` and gives its process id."""
+    script = Path(__file__).with_name("survivor_processes.py")
+    forks = subprocess.Popen(
+        [sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+    def start(role: str, *arguments: object) -> int:
+        print(role, *arguments, file=forks.stdin, flush=True)
+        return int(forks.stdout.readline())
+
+    with forks:
+        yield start
+        forks.stdin.close()
+        assert forks.wait(20) == 0

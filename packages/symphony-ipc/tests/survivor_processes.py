@@ -6,9 +6,9 @@ Forked from here they cost no start of Python. A line is a role and its argument
 
 import asyncio
 import os
+import socket
 import sys
 from collections import Counter
-from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -18,10 +18,29 @@ from symphony_ipc.connection import Connection
 from symphony_ipc.envelope import IDEMPOTENCY_KEY
 from symphony_ipc.handshake import Endpoint
 from symphony_ipc.reconnect import Reconnecting
-from symphony_ipc.sockets import connect
+from symphony_ipc.sockets import from_socket
 from symphony_sdk.messages import CallOperation, OperationResult
 
 ASKED_AT_ONCE = 4
+
+
+def lines_of(file):
+    """What a process wrote that may have been killed; what follows the last whole line is cut off."""
+    text = Path(file).read_bytes()
+    whole = text[: text.rfind(b"\n") + 1]
+    os.truncate(file, len(whole))
+    return [line.split() for line in whole.decode().splitlines()]
+
+
+async def connect(path):
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.connect(path)  # a listener on this machine: it does not block
+        sock.setblocking(False)
+    except OSError:
+        sock.close()
+        raise
+    return await from_socket(sock, Endpoint("client", timeout=30), accepts=False)
 
 
 def result(value):
@@ -29,13 +48,10 @@ def result(value):
 
 
 async def listen(path, handler):
-    """Answer at a path until killed, also where one that was killed left its socket there."""
-    Path(path).unlink(missing_ok=True)
+    """Answer at a path until killed; asyncio removes the socket of one that was."""
     answered = AnsweredRequests()
     server = await asyncio.get_running_loop().create_unix_server(
-        lambda: Connection(
-            Endpoint("server", timeout=30), accepts=True, handler=handler, answered=answered
-        ),
+        lambda: Connection(Endpoint("server", timeout=30), accepts=True, handler=handler, answered=answered),
         path,
     )
     await server.serve_forever()
@@ -43,12 +59,8 @@ async def listen(path, handler):
 
 async def journal(path, file):
     """Carries out what it has not, by its own journal: a line is on disk before its answer is sent."""
-    done = {}
-    journal = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND)
-    for line in Path(file).read_text().splitlines(keepends=True):
-        if line.endswith("\n"):
-            key, value = line.split()
-            done[key] = int(value)
+    done = {key: int(value) for key, value in lines_of(file)}
+    journal = os.open(file, os.O_WRONLY | os.O_APPEND)
 
     async def handler(call):
         key = IDEMPOTENCY_KEY.get()
@@ -79,10 +91,10 @@ async def count(path):
 
 async def client(path, file, total):
     """Asks for what has no answer in its file yet; an answer is on disk before the next request is made."""
-    acknowledged = {int(line.split()[0]) for line in Path(file).read_text().splitlines()}
+    acknowledged = {int(n) for n, _ in lines_of(file)}
     answers = os.open(file, os.O_WRONLY | os.O_APPEND)
-    connection = Reconnecting(path, partial(connect, endpoint=Endpoint("client", timeout=30)))
-    todo = iter([n for n in range(int(total)) if n not in acknowledged])
+    connection = Reconnecting(path, connect)
+    todo = (n for n in range(int(total)) if n not in acknowledged)
 
     async def ask():
         for n in todo:

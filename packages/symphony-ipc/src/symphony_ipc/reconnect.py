@@ -118,7 +118,8 @@ class Reconnecting:
         """
         what = message_type(message)
         deadline = None if timeout is None else self._loop.time() + timeout
-        for attempt in range(ATTEMPTS):
+        sent = 0
+        while True:
             connection = await self._current(deadline, what)
             try:
                 answer = await connection.request(
@@ -133,16 +134,18 @@ class Reconnecting:
             except TransportError as error:
                 if connection.is_open or self._closing:
                     raise  # the answer, or our own doing
+                if error.details.get("sent") is False:
+                    continue
+                sent += 1
                 if not idempotency_key:
                     if isinstance(error, PeerGone):
                         raise self._in_flight(what, error) from error
                     raise
-                if attempt == ATTEMPTS - 1:
+                if sent == ATTEMPTS:
                     raise self._always_lost(what, error) from error
             else:
                 self._proven = connection
                 return answer
-        raise AssertionError("unreachable")
 
     async def stream(
         self, message: msgspec.Struct, item: type[MessageT], *, timeout: float | None = None, window: int = 32
@@ -225,9 +228,12 @@ class Reconnecting:
 
     async def close(self) -> None:
         """Fail what is under way and what waits, and close."""
-        self._closing = True
-        self._keeping.cancel()
+        if not self._closing:
+            self._closing = True
+            self._keeping.cancel()
         await asyncio.wait([self._keeping, *self._given_up])
+        if not self._closed.is_set():  # it was closed before it had begun
+            self._end(None)
 
     # -- the connections, one after the other --------------------------------------------------------
 
@@ -237,8 +243,7 @@ class Reconnecting:
             while await self._next_proven():
                 pass
         except asyncio.CancelledError:
-            if not self._closing:
-                raise
+            pass  # by `close`, or with the event loop
         except SymphonyError as error:
             reason = error
         except Exception as error:  # noqa: BLE001 - `connect` and the hook are foreign: their callers must not wait for ever
@@ -247,10 +252,12 @@ class Reconnecting:
                 hint="The function that connects, or that prepares the connection, failed in itself.",
             )
             reason.__cause__ = error
-        finally:
-            self._reason = reason
-            self._change(ConnectionState.CLOSED, reason)
-            self._closed.set()
+        self._end(reason)
+
+    def _end(self, reason: SymphonyError | None) -> None:
+        self._reason = reason
+        self._closed.set()
+        self._change(ConnectionState.CLOSED, reason)
 
     async def _next_proven(self) -> bool:
         """Connect, and stay until the end of a connection that proved itself; False where it is to be the last."""
@@ -315,8 +322,14 @@ class Reconnecting:
             self._changed.clear()
         else:
             self._changed.set()
-        if self._on_state is not None:
+        if self._on_state is None:
+            return
+        try:
             self._on_state(state, reason)
+        except Exception as error:  # noqa: BLE001 - the observer is foreign here: it must not end the connection
+            self._loop.call_exception_handler(
+                {"message": f"the observer of {self.address} raised", "exception": error}
+            )
 
     async def _current(self, deadline: float | None, what: str) -> ConnectionPort:
         """The connection, as soon as there is one."""
