@@ -54,6 +54,7 @@ class Proxy:
     async def connected(self, reader, writer):
         task = asyncio.current_task()
         self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
         self.connections += 1
         direction, left = next(self.cuts, (None, 0))
         to_server, to_client = await asyncio.open_unix_connection(self.target)
@@ -68,7 +69,6 @@ class Proxy:
         for end in (writer, to_client):
             end.close()  # what was passed arrives
             await asyncio.wait([asyncio.ensure_future(end.wait_closed())])
-        self.tasks.discard(task)
 
     async def pump(self, reader, writer, name, left):
         """Pass bytes on until one end ends, or so many were passed."""
@@ -94,6 +94,7 @@ def counting(fork, folder, connect_to, eventually):
         await connection.close()
         return answer
 
+    assert asyncio.run(counts()) == {}, "it listens"
     return path, counts
 
 
