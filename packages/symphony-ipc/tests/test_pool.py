@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 from symphony_ipc import pool as pool_module
 from symphony_ipc.pool import ConnectionPool
+from symphony_ipc.reconnect import Reconnecting
 from symphony_sdk.errors import DeadlineExceeded, PeerGone, TransportError
 from symphony_sdk.messages import CallOperation, OperationResult
 
@@ -249,5 +250,40 @@ def test_a_pool_that_could_hold_nothing_is_refused(options):
     async def main():
         with pytest.raises(ValueError, match="size of at least 1"):
             ConnectionPool(lambda address: None, **options)
+
+    asyncio.run(main())
+
+
+def test_a_pool_of_connections_that_are_made_again_survives_the_loss_of_each(
+    folder, listen_at, connect_to, eventually
+):
+    async def main():
+        async def answer(message):
+            await asyncio.sleep(0)
+            return OperationResult(seconds=float(message.operation))
+
+        async def lasting(address):
+            return Reconnecting(address, connect_to)
+
+        async with listen_at(f"{folder}/s", answer) as accepted:
+            pool = ConnectionPool(lasting, size=3)
+            for turn in range(5):
+                asking = [
+                    asyncio.create_task(
+                        pool.request(
+                            f"{folder}/s",
+                            CallOperation(str(n)),
+                            OperationResult,
+                            timeout=30,
+                            idempotency_key=f"{turn}-{n}",
+                        )
+                    )
+                    for n in range(20)
+                ]
+                await eventually(lambda turn=turn: len(accepted) == 3 * (turn + 1))
+                for connection in accepted[-3:]:
+                    connection._transport.abort()
+                assert [a.seconds for a in await asyncio.gather(*asking)] == [float(n) for n in range(20)]
+            await pool.close()
 
     asyncio.run(main())
