@@ -218,7 +218,7 @@ def test_a_request_to_somebody_needs_a_router(raw):
             answer = await peer.receive()
             assert answer.id == 3
             error = decode_error(answer.payload)
-            assert (type(error), error.code) == (TransportError, "SYM-T021")
+            assert (type(error), error.code) == (BusError, "SYM-T021")
             assert "acme.count" in error.message
             connection.router = Hub()
             await peer.send(envelope)

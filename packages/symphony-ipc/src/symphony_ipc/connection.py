@@ -64,6 +64,7 @@ class Connection(asyncio.BufferedProtocol):
         congested: Whether the peer reads too slowly for what it is sent.
         on_drained: Called when it no longer is.
         last_heard: When the peer was heard last, in seconds of the event loop's clock.
+        round_trip: Seconds that the latest `beat` took; 0 before the first.
     """
 
     session: Session
@@ -106,6 +107,9 @@ class Connection(asyncio.BufferedProtocol):
         self._unasked_window: asyncio.TimerHandle | None = None
         self._last_ping = 0
         self._pings: dict[int, asyncio.Future[None]] = {}
+        self.round_trip = 0.0
+        self._beat_id = 0
+        self._beat_sent = 0.0
 
     # -- for those who ask ---------------------------------------------------------------------------
 
@@ -190,7 +194,7 @@ class Connection(asyncio.BufferedProtocol):
         """
         envelope = self._request(message, timeout)
         envelope.credit = max(window, 1)
-        return items(self._asking, envelope, item)
+        return items(self._asking.ask, Asked.abandon, envelope, item)
 
     def notify(self, message: msgspec.Struct) -> None:
         """Tell the other side something that has no answer.
@@ -230,6 +234,13 @@ class Connection(asyncio.BufferedProtocol):
             timer.cancel()
             self._pings.pop(ping_id, None)
         return self._loop.time() - started
+
+    def beat(self) -> None:
+        """Send a PING, unless the answer to one is awaited; `round_trip` says how long the latest took."""
+        if not self._beat_id and not self._ended:
+            self._last_ping += 1
+            self._beat_id, self._beat_sent = self._last_ping, self._loop.time()
+            self._write(encode(Envelope(Kind.PING, self._beat_id)))
 
     @property
     def is_open(self) -> bool:
@@ -288,6 +299,14 @@ class Connection(asyncio.BufferedProtocol):
         if self._ended:
             raise self._gone()
         self._write(frame)
+
+    def abort(self, reason: SymphonyError) -> None:
+        """End it at once, because the peer is known to be gone.
+
+        Args:
+            reason: What everything that waits for the peer is told.
+        """
+        self._end(reason)
 
     # -- for the event loop --------------------------------------------------------------------------
 
@@ -392,7 +411,10 @@ class Connection(asyncio.BufferedProtocol):
                 self._write(encode(Envelope(Kind.PONG, envelope.id)))
         elif kind is Kind.PONG:
             future = self._pings.get(envelope.id)
-            if future is None:
+            if envelope.id == self._beat_id:
+                self.round_trip = self._loop.time() - self._beat_sent
+                self._beat_id = 0
+            elif future is None:
                 self.counters.unknown += 1
                 self._count_unasked()
             elif not future.done():
