@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from symphony_ipc.envelope import IDEMPOTENCY_KEY, TRACEPARENT, Envelope, Kind
     from symphony_ipc.handshake import Endpoint, Session
     from symphony_ipc.incoming import IncomingCall, RequestHandler
+    from symphony_ipc.pool import ConnectionPool
+    from symphony_ipc.reconnect import ConnectionState, Reconnecting
     from symphony_ipc.router import Answered, Forwarded, Router
     from symphony_ipc.sockets import from_socket
 
@@ -25,12 +27,15 @@ __all__ = [
     "AnsweredRequests",
     "BlockingConnection",
     "Connection",
+    "ConnectionPool",
+    "ConnectionState",
     "Counters",
     "Endpoint",
     "Envelope",
     "Forwarded",
     "IncomingCall",
     "Kind",
+    "Reconnecting",
     "RequestHandler",
     "Router",
     "Session",
@@ -48,6 +53,9 @@ _MODULES = {
     "IncomingCall": "incoming",
     "Kind": "envelope",
     "RequestHandler": "incoming",
+    "ConnectionPool": "pool",
+    "ConnectionState": "reconnect",
+    "Reconnecting": "reconnect",
     "Answered": "router",
     "Counters": "counters",
     "Forwarded": "router",
