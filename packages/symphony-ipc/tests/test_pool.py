@@ -1,6 +1,7 @@
 """The pool of connections, with peers whose every step the test decides."""
 
 import asyncio
+import gc
 from contextlib import asynccontextmanager
 
 import pytest
@@ -146,6 +147,28 @@ def test_waiting_for_a_connection_counts_towards_the_deadline_and_leaves_it_to_o
             await eventually(lambda: asked(peer) == [["patient"]])
             assert 0 < peer.connections[0].timeouts["patient"] < 60
             assert not patient.done()
+
+    asyncio.run(main())
+
+
+def test_a_connection_that_fails_when_all_have_given_up_is_nobodys_error(pooled, eventually):
+    async def main():
+        reported = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+        async with pooled(size=1) as (_, peer, ask, _connect):
+            with pytest.raises(DeadlineExceeded):
+                await ask("hurried", timeout=0.01)
+            peer.attempts[0].set_exception(PeerGone("it died"))
+            await asyncio.sleep(0)  # it has failed now
+            await asyncio.sleep(0)
+            following = ask("next")
+            await eventually(lambda: len(peer.attempts) == 2)
+            peer.attempts[1].set_result(None)
+            await eventually(lambda: asked(peer) == [["next"]])
+            peer.connections[0].asked["next"].set_result(OperationResult())
+            assert await following
+        gc.collect()
+        assert reported == []
 
     asyncio.run(main())
 

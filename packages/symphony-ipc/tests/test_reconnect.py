@@ -407,7 +407,7 @@ def test_closing_ends_it_at_every_stage(stage, scripted, eventually):
         if stage == "connected":
             peer.attempts[0].set_result(None)
             await eventually(lambda: peer.connections and peer.connections[0].asked)
-        await asyncio.gather(connection.close(), connection.close())
+        await connection.close()
         await connection.close()
         assert connection.state is ConnectionState.CLOSED
         assert await connection.wait_closed() is None

@@ -22,27 +22,20 @@ CHECK_TIMEOUT: Final = 1.0
 
 
 class _Member:
-    """One connection of the pool, from when it is begun; `ready` is done when it may be used."""
+    """A place in the pool; its connection may be used when `ready` is done."""
 
-    __slots__ = ("in_flight", "ready", "used")
+    __slots__ = ("connection", "in_flight", "ready", "used")
 
-    def __init__(self, ready: asyncio.Task[ConnectionPort], now: float) -> None:
-        self.ready = ready
+    def __init__(self, now: float) -> None:
+        self.connection: ConnectionPort | None = None
+        self.ready: asyncio.Task[None]
         self.in_flight = 0
         self.used = now
 
     @property
-    def connection(self) -> ConnectionPort | None:
-        """The connection where it is open."""
-        if not self.ready.done() or self.ready.cancelled() or self.ready.exception() is not None:
-            return None
-        connection = self.ready.result()
-        return connection if connection.is_open else None
-
-    @property
     def is_usable(self) -> bool:
-        """Whether it is open, or on the way there."""
-        return not self.ready.done() or self.connection is not None
+        """Whether its connection is open, or on the way there."""
+        return not self.ready.done() or (self.connection is not None and self.connection.is_open)
 
 
 class ConnectionPool:
@@ -177,14 +170,18 @@ class ConnectionPool:
             raise _closed()
         now = self._loop.time()
         members = self._members.setdefault(address, [])
-        if not all(member.is_usable for member in members):
-            members[:] = [member for member in members if member.is_usable]
-        member = min(members, key=lambda member: member.in_flight, default=None)
+        member: _Member | None = None
+        for one in members.copy():
+            if not one.is_usable:
+                members.remove(one)
+            elif member is None or one.in_flight < member.in_flight:
+                member = one
         if member is None or (member.in_flight and len(members) < self._size):
-            member = _Member(self._loop.create_task(self._open(address)), now)
+            member = _Member(now)
+            self._prepare(member, self._open(member, address))
             members.append(member)
-        elif not member.in_flight and now - member.used >= CHECK_AFTER:
-            member.ready = self._loop.create_task(self._checked(address, member.ready))
+        elif not member.in_flight and now - member.used >= CHECK_AFTER and member.ready.done():
+            self._prepare(member, self._check(member, address))
         member.in_flight += 1
         if self._sweeping is None:
             self._sweeping = self._loop.call_later(self._idle, self._sweep)
@@ -200,35 +197,37 @@ class ConnectionPool:
         ready = member.ready
         if not ready.done():
             # Others may wait for it too: whoever gives up leaves it be.
-            timeout = self._left(deadline)
-            await asyncio.wait([ready], timeout=timeout)
+            await asyncio.wait([ready], timeout=self._left(deadline))
             if not ready.done():
                 raise DeadlineExceeded(
                     f"{address} was not connected to before the deadline of {message_type(message)!r}"
                 )
-        if ready.cancelled():
+        if member.connection is not None:
+            return member.connection
+        error = None if ready.cancelled() else ready.exception()
+        if error is None:
             raise _closed()
-        error = ready.exception()
-        if isinstance(error, SymphonyError):  # each of those who waited gets one of its own
-            raise type(error)(
-                error.message, code=error.code, hint=error.hint, details=error.details
-            ) from error.__cause__
-        return ready.result()
+        if not isinstance(error, SymphonyError):
+            raise error
+        again = type(error)(error.message, code=error.code, hint=error.hint, details=error.details)
+        raise again from error.__cause__  # each of those who waited gets one of its own
 
-    async def _open(self, address: str) -> ConnectionPort:
-        return await self._connect(address)
+    def _prepare(self, member: _Member, preparing: Coroutine[Any, Any, None]) -> None:
+        member.ready = self._loop.create_task(preparing)
+        # Those who wait are told how it failed. Where all have given up nobody is.
+        member.ready.add_done_callback(lambda task: task.cancelled() or task.exception())
 
-    async def _checked(self, address: str, ready: asyncio.Task[ConnectionPort]) -> ConnectionPort:
-        connection = ready.result()
+    async def _open(self, member: _Member, address: str) -> None:
+        member.connection = await self._connect(address)
+
+    async def _check(self, member: _Member, address: str) -> None:
+        connection = cast("ConnectionPort", member.connection)  # it was usable
         try:
             await connection.ping(CHECK_TIMEOUT)
         except TransportError:
+            member.connection = None
             self._later(connection.close())
-            return await self._connect(address)
-        except asyncio.CancelledError:
-            self._later(connection.close())
-            raise
-        return connection
+            await self._open(member, address)
 
     # -- endings -------------------------------------------------------------------------------------
 

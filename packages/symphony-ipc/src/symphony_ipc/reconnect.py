@@ -264,6 +264,7 @@ class Reconnecting:
         # Imported here: only who connects again waits for it, and a worker does not.
         import stamina
 
+        again = False
         failures: list[Exception] = []
         try:
             async for attempt in stamina.retry_context(
@@ -277,7 +278,7 @@ class Reconnecting:
             ):
                 with attempt:
                     try:
-                        return await self._next()
+                        again = await self._next()
                     except Exception as error:
                         failures.append(error)
                         raise
@@ -285,7 +286,7 @@ class Reconnecting:
             if may_pass(error):
                 raise self._exhausted(failures) from error
             raise
-        raise AssertionError("unreachable")
+        return again
 
     async def _next(self) -> bool:
         """Connect once, and stay until the end; raises where that was no connection to speak of."""
