@@ -7,12 +7,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from symphony_transports.named_pipe import NamedPipeListener, NamedPipeTransport
     from symphony_transports.stdio import StdioListener, StdioTransport
     from symphony_transports.unix import UnixListener, UnixTransport
 
-__all__ = ["StdioListener", "StdioTransport", "UnixListener", "UnixTransport"]
+__all__ = [
+    "NamedPipeListener",
+    "NamedPipeTransport",
+    "StdioListener",
+    "StdioTransport",
+    "UnixListener",
+    "UnixTransport",
+]
 
 _MODULES = {
+    "NamedPipeListener": "named_pipe",
+    "NamedPipeTransport": "named_pipe",
     "StdioListener": "stdio",
     "StdioTransport": "stdio",
     "UnixListener": "unix",
