@@ -17,7 +17,7 @@ from symphony_sdk.hookspecs import HostHooks
 from symphony_sdk.manifest import parse
 from symphony_sdk.markers import PROJECT
 
-TRANSPORTS = {"named-pipe": "npipe", "stdio": "stdio", "unix": "unix"}
+TRANSPORTS = {"named-pipe": "npipe", "shared-memory": "shm", "stdio": "stdio", "unix": "unix"}
 HERE = {name: scheme for name, scheme in TRANSPORTS.items() if name != "named-pipe"}
 
 

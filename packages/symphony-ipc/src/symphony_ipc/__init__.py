@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from symphony_ipc.pool import ConnectionPool
     from symphony_ipc.reconnect import ConnectionState, Reconnecting
     from symphony_ipc.router import Answered, Forwarded, Router
+    from symphony_ipc.running import run
     from symphony_ipc.sockets import from_socket
 
 __all__ = [
@@ -40,27 +41,29 @@ __all__ = [
     "Router",
     "Session",
     "from_socket",
+    "run",
 ]
 
 _MODULES = {
     "AnsweredRequests": "answered",
-    "IDEMPOTENCY_KEY": "envelope",
-    "TRACEPARENT": "envelope",
     "BlockingConnection": "blocking",
     "Connection": "connection",
-    "Endpoint": "handshake",
+    "Counters": "counters",
     "Envelope": "envelope",
-    "IncomingCall": "incoming",
+    "IDEMPOTENCY_KEY": "envelope",
     "Kind": "envelope",
+    "TRACEPARENT": "envelope",
+    "Endpoint": "handshake",
+    "Session": "handshake",
+    "IncomingCall": "incoming",
     "RequestHandler": "incoming",
     "ConnectionPool": "pool",
     "ConnectionState": "reconnect",
     "Reconnecting": "reconnect",
     "Answered": "router",
-    "Counters": "counters",
     "Forwarded": "router",
     "Router": "router",
-    "Session": "handshake",
+    "run": "running",
     "from_socket": "sockets",
 }
 
