@@ -171,21 +171,23 @@ def test_requests_that_waited_for_room_in_the_window_are_sent_later_though_they_
 
 
 def test_a_request_that_ends_its_connection_each_time_is_sent_five_times_and_others_go_on(
-    folder, listen_at, connect_to
+    folder, listen_at, connect_to, eventually
 ):
     async def main():
         sent = []
+        others = 0
 
         async def handler(message):
             if message.operation == "poison":
                 sent.append(message.operation)
+                before = others
+                await eventually(lambda: others > before)  # something is answered over each connection
                 drop(accepted)
                 raise PeerGone("the process died: nothing is kept")
             return OperationResult()
 
         async with asyncio.timeout(20), listen_at(f"{folder}/s", handler) as accepted:
             connection = Reconnecting(f"{folder}/s", connect_to)
-            others = 0
 
             async def go_on():
                 nonlocal others

@@ -49,7 +49,7 @@ class Proxy:
             await server.wait_closed()
             while self.tasks:
                 await asyncio.wait(self.tasks)
-            Path(path).unlink()  # noqa: ASYNC240 - of a socket
+            Path(path).unlink(missing_ok=True)  # noqa: ASYNC240 - of a socket
 
     async def connected(self, reader, writer):
         task = asyncio.current_task()
