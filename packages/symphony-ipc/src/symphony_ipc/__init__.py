@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from symphony_ipc.envelope import IDEMPOTENCY_KEY, TRACEPARENT, Envelope, Kind
     from symphony_ipc.handshake import Endpoint, Session
     from symphony_ipc.incoming import IncomingCall, RequestHandler
+    from symphony_ipc.pool import ConnectionPool
+    from symphony_ipc.reconnect import ConnectionState, Reconnecting
     from symphony_ipc.router import Answered, Forwarded, Router
     from symphony_ipc.running import run
     from symphony_ipc.sockets import from_socket
@@ -28,12 +30,15 @@ __all__ = [
     "BlockingConnection",
     "Bridge",
     "Connection",
+    "ConnectionPool",
+    "ConnectionState",
     "Counters",
     "Endpoint",
     "Envelope",
     "Forwarded",
     "IncomingCall",
     "Kind",
+    "Reconnecting",
     "RequestHandler",
     "Router",
     "Session",
@@ -55,6 +60,9 @@ _MODULES = {
     "Session": "handshake",
     "IncomingCall": "incoming",
     "RequestHandler": "incoming",
+    "ConnectionPool": "pool",
+    "ConnectionState": "reconnect",
+    "Reconnecting": "reconnect",
     "Answered": "router",
     "Forwarded": "router",
     "Router": "router",

@@ -643,6 +643,23 @@ CATALOGUE: dict[str, ErrorCode] = {
         "A blocking connection through shared memory wakes its own threads through `/proc/self/fd`, and this process "
         "does not see `/proc`. Mount it there, or use the transport `unix`.",
     ),
+    "SYM-T045": ErrorCode(
+        "Connection cannot be made again",
+        "A connection was lost, and five attempts to connect again failed, with growing waits between them. The "
+        "message names what each found. Whoever waited for it gets this error; start the other process and "
+        "connect anew.",
+    ),
+    "SYM-T046": ErrorCode(
+        "Connection was lost during a request",
+        "The request may have been carried out or not: only the other process knows. A request with an "
+        "idempotency key is sent again over the next connection, and is carried out once.",
+    ),
+    "SYM-T047": ErrorCode(
+        "Connection was lost each time a request was sent",
+        "A request with an idempotency key was sent five times, and each time the connection ended before the "
+        "answer. Often the request itself ends the process at the other side, which is why it is not tried "
+        "for ever.",
+    ),
     "SYM-T050": ErrorCode(
         "Editor's peer answered with an error",
         "The other end of a JSON-RPC connection, such as an editor or its front end, refused a request. The "
