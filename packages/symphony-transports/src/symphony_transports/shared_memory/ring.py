@@ -24,9 +24,6 @@ Buffer = bytes | bytearray | memoryview
 WINDOW: Final = 256
 """Announcements that a writer may make before one of them is acknowledged."""
 
-PIECES: Final = 4
-"""Parts of the ring in which it is filled: the reader copies out of one while the writer fills the next."""
-
 _WORD: Final = 8  # bytes of a number in a pipe; in this machine's order, as both ends are on it
 _SAID: Final = 512  # words to read from a pipe at once: a page of it, so that no announcement is cut in two
 
@@ -45,7 +42,6 @@ class Outgoing:
     __slots__ = (
         "_announced",
         "_memory",
-        "_piece",
         "_position",
         "_said",
         "_size",
@@ -60,7 +56,6 @@ class Outgoing:
     def __init__(self, memory: memoryview) -> None:
         self._memory = memory
         self._size = len(memory)
-        self._piece = self._size // PIECES
         self._start = 0  # where in the ring the next byte goes
         self._until = 0  # up to where there is surely room
         self._taken = 0  # bytes that the reader has acknowledged, ever
@@ -72,7 +67,7 @@ class Outgoing:
         self._said = self.acknowledgements.cast("Q")
 
     def put(self, data: Buffer) -> int:
-        """Copy bytes into the ring, as many as there is room for now and at most a piece of it.
+        """Copy bytes into the ring, as many as there is room for now and at most to the end of its memory.
 
         Args:
             data: What to write.
@@ -102,7 +97,7 @@ class Outgoing:
         if self._announced >= self._stop:
             return start
         free = self._size - (self._position[0] - self._taken)
-        self._until = min(start + free, start + self._piece, self._size)
+        self._until = min(start + free, self._size)
         return self._until
 
     def acknowledge(self, count: int) -> None:
@@ -194,7 +189,7 @@ class Incoming:
             self.owes = True
 
     def take(self, into: memoryview) -> int:
-        """Copy bytes out of the ring.
+        """Copy bytes out of the ring, at most to the end of its memory.
 
         Args:
             into: Where to copy them to.
