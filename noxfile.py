@@ -116,6 +116,8 @@ def types(session: nox.Session) -> None:
     session.run(
         "mypy", *(str(package.parent) for member in MEMBERS for package in member.glob("src/*/py.typed"))
     )
+    transports = ROOT / "packages/symphony-transports/src/symphony_transports"
+    session.run("mypy", "--platform", "win32", str(transports / "named_pipe.py"), str(transports / "plugins"))
 
 
 @nox.session

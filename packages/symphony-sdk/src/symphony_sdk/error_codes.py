@@ -617,6 +617,11 @@ CATALOGUE: dict[str, ErrorCode] = {
         "A program that was started to be talked to over its standard input and output came to its end instead of "
         "introducing itself. The message has its exit code and its last words.",
     ),
+    "SYM-T034": ErrorCode(
+        "Transport needs a token",
+        "A process was to listen on a Windows named pipe without a token. Nothing else says there who may connect: "
+        "other users of the machine, and other machines, can try to.",
+    ),
     "SYM-T040": ErrorCode(
         "Shared memory is not safe to use",
         "The process that listens at an address offered something else than shared memory of Symphony: memory that "
