@@ -10,7 +10,8 @@ one after the other, so that they meet the same machine:
     pickled        `multiprocessing.Connection`, bytes only
     ring           the same length and bytes through `RingSocket`
     blocking       `BlockingConnection.request` at both ends, over `RingSocket`
-    asyncio        `Connection.request` from event loop to event loop, over `RingTransport`; then with uvloop
+    over unix      `Connection.request` from event loop to event loop, over a unix socket
+    asyncio        the same over `RingTransport`; then with uvloop
 """
 
 import asyncio
@@ -25,7 +26,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from multiprocessing.connection import Connection as PickledConnection
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ from symphony_transports.shared_memory import RingSocket, RingTransport, offer, 
 
 LENGTH = struct.Struct("<I")
 SIZES = {"64 B": 64, "64 KB": 64 << 10, "1 MB": 1 << 20}
-PASSES = 5
+PASSES = 3
 FLOOR = Path(__file__).with_name("shared_memory_floor.c")
 HOST, WORKER = Endpoint("host", timeout=30), Endpoint("worker", timeout=30)
 
@@ -69,7 +70,7 @@ async def echo(asked: msgspec.Struct) -> msgspec.Struct:
 
 
 def rounds(size: int) -> int:
-    return 1000 if size <= 64 << 10 else 200
+    return 1000 if size <= 64 << 10 else 100
 
 
 def timed(round_trips: Callable[[bytes], Callable[[], object]]) -> Taken:
@@ -176,15 +177,26 @@ def measure_blocking(ring: RingSocket) -> Taken:
     return taken
 
 
-async def serve_async(sock: socket.socket) -> None:
+Connect = Callable[[socket.socket, Connection], Awaitable[object]]
+
+
+async def over_socket(sock: socket.socket, connection: Connection) -> None:
+    await asyncio.get_running_loop().create_unix_connection(lambda: connection, sock=sock)
+
+
+async def over_ring(sock: socket.socket, connection: Connection) -> None:
+    RingTransport(connection, offer(sock) if connection.endpoint is HOST else receive(sock))
+
+
+async def serve_async(sock: socket.socket, connect: Connect) -> None:
     connection = Connection(WORKER, accepts=False, handler=echo)
-    RingTransport(connection, receive(sock))
+    await connect(sock, connection)
     await connection.wait_closed()
 
 
-async def measure_async(sock: socket.socket) -> Taken:
+async def measure_async(sock: socket.socket, connect: Connect) -> Taken:
     connection = Connection(HOST, accepts=True)
-    RingTransport(connection, offer(sock))
+    await connect(sock, connection)
     await connection.opened()
     taken: Taken = {}
     for name, size in SIZES.items():
@@ -217,8 +229,18 @@ WAYS: dict[str, tuple[Callable[[socket.socket], object], Callable[[socket.socket
         lambda sock: serve_blocking(RingSocket(receive(sock))),
         lambda sock: measure_blocking(RingSocket(offer(sock))),
     ),
-    "asyncio": (lambda sock: asyncio.run(serve_async(sock)), lambda sock: asyncio.run(measure_async(sock))),
-    "uvloop": (lambda sock: on_uvloop(serve_async(sock)), lambda sock: on_uvloop(measure_async(sock))),
+    "over unix": (
+        lambda sock: asyncio.run(serve_async(sock, over_socket)),
+        lambda sock: asyncio.run(measure_async(sock, over_socket)),
+    ),
+    "asyncio": (
+        lambda sock: asyncio.run(serve_async(sock, over_ring)),
+        lambda sock: asyncio.run(measure_async(sock, over_ring)),
+    ),
+    "uvloop": (
+        lambda sock: on_uvloop(serve_async(sock, over_ring)),
+        lambda sock: on_uvloop(measure_async(sock, over_ring)),
+    ),
 }
 
 
