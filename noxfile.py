@@ -26,7 +26,15 @@ MEMBERS = sorted(
     for pattern in ("packages/*/pyproject.toml", "examples/extensions/*/pyproject.toml")
     for file in ROOT.glob(pattern)
 )
-PEERS = ["dask", "datasette", "diskcache", "llm", "networkx", "stevedore"]  # what benchmarks compare us with
+PEERS = [
+    "dask",
+    "datasette",
+    "diskcache",
+    "llm",
+    "networkx",
+    "stevedore",
+    "uvloop",
+]  # what benchmarks compare us with
 COVERAGE_FLOOR = 80  # per cent of lines and branches, of each package
 
 
