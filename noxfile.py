@@ -27,6 +27,7 @@ MEMBERS = sorted(
     for file in ROOT.glob(pattern)
 )
 PEERS = [
+    "anyio",
     "dask",
     "datasette",
     "diskcache",

@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 P = TypeVar("P")
+P_co = TypeVar("P_co", covariant=True)
 
 
-class Provided(NamedTuple, Generic[P]):
+class Provided(NamedTuple, Generic[P_co]):
     """A provider and who brought it.
 
     Args:
@@ -38,7 +39,7 @@ class Provided(NamedTuple, Generic[P]):
     """
 
     extension: str
-    provider: P
+    provider: P_co
 
 
 class PluginManager:

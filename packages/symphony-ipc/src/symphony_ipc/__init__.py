@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from symphony_ipc.answered import AnsweredRequests
     from symphony_ipc.blocking import BlockingConnection
+    from symphony_ipc.bridge import Bridge
     from symphony_ipc.connection import Connection
     from symphony_ipc.counters import Counters
     from symphony_ipc.envelope import IDEMPOTENCY_KEY, TRACEPARENT, Envelope, Kind
@@ -25,6 +26,7 @@ __all__ = [
     "Answered",
     "AnsweredRequests",
     "BlockingConnection",
+    "Bridge",
     "Connection",
     "Counters",
     "Endpoint",
@@ -42,6 +44,7 @@ __all__ = [
 _MODULES = {
     "AnsweredRequests": "answered",
     "BlockingConnection": "blocking",
+    "Bridge": "bridge",
     "Connection": "connection",
     "Counters": "counters",
     "Envelope": "envelope",
