@@ -26,16 +26,19 @@ MEMBERS = sorted(
     for pattern in ("packages/*/pyproject.toml", "examples/extensions/*/pyproject.toml")
     for file in ROOT.glob(pattern)
 )
+# What benchmarks compare us with.
 PEERS = [
+    "anyio",
     "dask",
     "datasette",
     "diskcache",
     "llm",
     "nats-py",
     "networkx",
+    "python-lsp-jsonrpc",
     "stevedore",
     "uvloop",
-]  # what benchmarks compare us with
+]
 COVERAGE_FLOOR = 80  # per cent of lines and branches, of each package
 
 
@@ -145,6 +148,14 @@ def bench(session: nox.Session) -> None:
         if not session.posargs or script.stem in session.posargs:
             session.log(f"== {script.stem}")
             session.run("python", str(script))
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Feed a million hostile frames, or FUZZ_CASES, to what reads them; FUZZ_SEED draws others."""
+    install(session)
+    cases = os.environ.get("FUZZ_CASES", "1000000")
+    session.run("python", "packages/symphony-ipc/tests/fuzz_frames.py", env={"FUZZ_CASES": cases})
 
 
 @nox.session

@@ -14,10 +14,14 @@ from typing import Any, Literal, get_args, get_origin
 import click
 import msgspec
 import symphony_sdk
-from rendering import arguments, description, docstring, fields, json_type, summary, table, toml
+from rendering import arguments, description, docstring, fields, json_type, meanings, summary, table, toml
 from symphony_host.cli.commands import COMMANDS
 from symphony_host.cli.exits import EXPLAINED
 from symphony_host.configuration import Settings
+from symphony_ipc import framing, handshake, window
+from symphony_ipc.envelope import DATA_KINDS, Envelope, Kind
+from symphony_ipc.jsonrpc import LINE_LIMIT
+from symphony_ipc.schema import family_messages
 from symphony_sdk import events, markers, messages, ports, testing
 from symphony_sdk.error_codes import CATALOGUE
 from symphony_sdk.extension import context, signature
@@ -177,10 +181,47 @@ def event_types() -> Iterator[str]:
 
 
 def message_types() -> Iterator[str]:
-    """Each message between the host and a worker, by the name that it has on the wire."""
-    for name, struct in messages.MESSAGES.items():
-        if struct.__module__ == messages.__name__:
-            yield f"## {name}\n\n`{struct.__name__}`. {summary(struct)}\n\n{fields(struct)}"
+    """Each message of the family, by the name that it has on the wire."""
+    for name, struct in family_messages().items():
+        yield f"## {name}\n\n`{struct.__name__}`. {summary(struct)}\n\n{fields(struct)}"
+
+
+def envelope_fields() -> Iterator[str]:
+    """What is around every message."""
+    yield fields(Envelope)
+
+
+def envelope_kinds() -> Iterator[str]:
+    """What an envelope can be."""
+    rows = [
+        (str(kind.value), f"`{kind.name}`", about) for kind, about in zip(Kind, meanings(Kind), strict=True)
+    ]
+    yield table(("number", "kind", "meaning"), rows)
+
+
+def hello_fields() -> Iterator[str]:
+    """What the connecting end says."""
+    yield fields(handshake.Hello)
+
+
+def welcome_fields() -> Iterator[str]:
+    """What the accepting end says."""
+    yield fields(handshake.Welcome)
+
+
+def protocol_limits() -> Iterator[str]:
+    """How much of everything a peer may send."""
+    rows = [
+        ("a frame before the handshake is over", _size(handshake.HANDSHAKE_LIMIT)),
+        ("the handshake", f"{handshake.HANDSHAKE_TIMEOUT:g} s"),
+        (f"a frame that is {_listed(DATA_KINDS)}", _size(framing.DATA_LIMIT)),
+        ("any other frame, and what is around the payload of one of those", _size(framing.CONTROL_LIMIT)),
+        ("a message, encoded", f"{_size(messages.MESSAGE_LIMIT)}, or what its type says"),
+        ("requests without their final answer", f"{window.WINDOW_REQUESTS:,}"),
+        ("bytes of payload in them", _size(window.WINDOW_BYTES)),
+        ("a line of JSON-RPC", _size(LINE_LIMIT)),
+    ]
+    yield table(("what", "at most"), rows)
 
 
 def sdk() -> Iterator[str]:
@@ -222,6 +263,11 @@ GENERATED: Mapping[str, Callable[[], Iterable[str]]] = {
         workflow_file,
         event_types,
         message_types,
+        envelope_fields,
+        envelope_kinds,
+        hello_fields,
+        welcome_fields,
+        protocol_limits,
         sdk,
         port_types,
         testing_kit,
@@ -309,6 +355,15 @@ def _written(alias: Any) -> str:
 
 def _methods(struct: type) -> bool:
     return any(inspect.isfunction(value) for name, value in vars(struct).items() if not name.startswith("_"))
+
+
+def _size(count: int) -> str:
+    return f"{count >> 20} MiB" if count >= 1 << 20 else f"{count >> 10} KiB"
+
+
+def _listed(kinds: Iterable[Kind]) -> str:
+    *others, last = (kind.name for kind in sorted(kinds))
+    return f"{', '.join(others)} or {last}"
 
 
 def _default(field: Mapping[str, Any], required: bool) -> str:

@@ -92,10 +92,25 @@ def fields(struct: type) -> str:
         ].members.items():
             if member.is_attribute and "instance-attribute" in member.labels and name in meanings:
                 given = "" if member.value is None else f"`{member.value}`"
-                rows.append(
-                    (f"`{name}`", f"`{str(member.annotation).strip(chr(34))}`", given, meanings[name])
-                )
+                rows.append((f"`{name}`", f"`{_annotation(member)}`", given, meanings[name]))
     return table(("field", "type", "default", "meaning"), rows) if rows else ""
+
+
+def meanings(enumeration: type) -> list[str]:
+    """What stands below each member of an enumeration, in their order.
+
+    Args:
+        enumeration: An `enum.Enum`.
+    """
+    package, _, place = f"{enumeration.__module__}.{enumeration.__qualname__}".partition(".")
+    members = _source(package)[place].members
+    return [line(members[name].docstring.value) for name in enumeration.__members__]
+
+
+def _annotation(member: Any) -> str:
+    """The type of a field, without its bounds."""
+    written = str(member.annotation).strip('"')
+    return re.sub(r"Annotated\[(.+?), (?:msgspec\.)?Meta\(.*?\)\]", r"\1", written)
 
 
 def json_type(field: Mapping[str, Any], names: Mapping[str, str]) -> str:

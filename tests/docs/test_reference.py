@@ -15,7 +15,10 @@ import symphony_sdk
 from pydantic import BaseModel
 from symphony_host.cli.commands import COMMANDS
 from symphony_host.configuration import Settings
-from symphony_sdk import manifest, messages, ports, testing
+from symphony_ipc.envelope import Envelope, Kind
+from symphony_ipc.handshake import Hello, Welcome
+from symphony_ipc.schema import family_messages
+from symphony_sdk import manifest, ports, testing
 from symphony_sdk.error_codes import CATALOGUE
 from symphony_sdk.events import RunEvent
 from symphony_sdk.hookspecs import ExtensionHooks, HostHooks
@@ -68,9 +71,13 @@ def wanted() -> Iterator[Wanted]:
         yield "sdk.md", name, ""
     for event in get_args(RunEvent):
         yield "events.md", event.__struct_config__.tag, ""
-    for name, struct in messages.MESSAGES.items():
-        if struct.__module__ == messages.__name__:
-            yield "messages.md", name, ""
+    for name in family_messages():
+        yield "messages.md", name, ""
+    for kind in Kind:
+        yield "protocol.md", "Kinds", f"| {kind.value} | `{kind.name}` |"
+    for heading, struct in (("Envelope", Envelope), ("HELLO", Hello), ("WELCOME", Welcome)):
+        for name in struct.__struct_fields__:
+            yield "protocol.md", heading, f"| `{name}` |"
     for kind in PERMISSION_TYPES:
         yield "permissions.md", "Permissions", f"| `{kind}` |"
     for variable in VARIABLES:
@@ -117,7 +124,14 @@ def test_everything_that_a_user_can_meet_is_documented(docs):
 
 
 def test_every_key_in_a_table_has_a_meaning(docs):
-    for name in ("manifest.md", "workflow-file.md", "settings.md", "command-line.md", "events.md"):
+    for name in (
+        "protocol.md",
+        "manifest.md",
+        "workflow-file.md",
+        "settings.md",
+        "command-line.md",
+        "events.md",
+    ):
         rows = [
             line for line in (docs / "reference" / name).read_text("utf-8").splitlines() if line[:3] == "| `"
         ]

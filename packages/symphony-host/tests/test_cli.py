@@ -159,8 +159,8 @@ def test_every_command_that_prints_can_print_json() -> None:
             for leaf, each in leaves.items()
             if not any(p.name == "json" for p in each.params)
         }
-    # a script for a shell, and the bytes of an artifact
-    assert without == {"completion completion", "artifacts get"}
+    # a script for a shell, the bytes of an artifact, and a document that is JSON
+    assert without == {"completion completion", "artifacts get", "ipc schema"}
 
 
 def test_version_is_the_same_by_every_way(environment: dict[str, str]) -> None:

@@ -7,6 +7,7 @@ from symphony_host.plugins import PluginManager, Provided
 from symphony_host.trust import FAMILY, refusal_in_host
 from symphony_sdk.errors import ExtensionError, SymphonyError
 from symphony_sdk.events import RunCancelled
+from symphony_sdk.messages import MESSAGES
 from symphony_sdk.providers import Executor, PitComponent, WorkflowTemplate
 from symphony_sdk.testing import recording_context
 
@@ -183,6 +184,64 @@ def test_two_providers_of_one_name_are_both_refused_and_both_named(load):
     assert codes(manager) == {"acme.one": ["SYM-E017"], "acme.two": ["SYM-E017"]}
     for faults in manager.faults.values():
         assert "acme.one and acme.two" in faults[0].message
+
+
+MESSAGE = """
+import msgspec
+from symphony_sdk import hookimpl, message
+
+{before}
+class Greeting(msgspec.Struct): ...
+
+@hookimpl
+def symphony_message_types(): yield {given}
+"""
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    """The registry of messages, which is as it was afterwards."""
+    kept = dict(MESSAGES)
+    yield MESSAGES
+    MESSAGES.clear()
+    MESSAGES.update(kept)
+
+
+@pytest.mark.parametrize(
+    ("before", "given"),
+    [
+        ("", "Greeting"),
+        ("", "dict"),
+        ("", "7"),
+        ("@message('acme.bad.greeting')", "Greeting()"),
+        ("@message('acme.bad.greeting')", "type('Child', (Greeting,), {})"),
+    ],
+    ids=["undecorated", "no struct", "no class", "instance", "undecorated child"],
+)
+def test_what_is_no_message_type_is_a_fault_of_its_extension_alone(load, registered, before, given):
+    good = MESSAGE.format(before="@message('acme.good.greeting')", given="Greeting")
+    manager = load(bad=MESSAGE.format(before=before, given=given), good=good)
+    assert list(manager.message_types()) == ["acme.good.greeting/1"]
+    assert codes(manager) == {"acme.bad": ["SYM-E018"]}
+
+
+@pytest.mark.parametrize(
+    ("decorator", "told"),
+    [
+        ("@message('acme.good.greeting')", "'acme.good.greeting/1' is already acme_good.plugin.Greeting"),
+        ("@message('worker.call')", "'worker.call/1' is already symphony_sdk.messages.CallOperation"),
+        ("@message('greeting')", "names no message"),
+        ("@message('acme.worse.other')\nclass Other: ...\n", "cannot be a message"),
+    ],
+    ids=["of another extension", "of the family", "no name", "no struct"],
+)
+def test_a_message_that_cannot_be_registered_keeps_its_extension_out_alone(load, registered, decorator, told):
+    good = MESSAGE.format(before="@message('acme.good.greeting')", given="Greeting")
+    manager = load(good=good, worse=MESSAGE.format(before=decorator, given="Greeting"))
+    assert list(manager.message_types()) == ["acme.good.greeting/1"]
+    assert codes(manager) == {"acme.worse": ["SYM-E016"]}
+    assert told in manager.faults["acme.worse"][0].message
+    assert registered["acme.good.greeting/1"] is sys.modules["acme_good.plugin"].Greeting
 
 
 def test_an_extension_that_is_not_trusted_is_never_imported(load):

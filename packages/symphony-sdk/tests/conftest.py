@@ -2,6 +2,11 @@ import sys
 import textwrap
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes is the machine's affair: no verdict depends on it.
+settings.register_profile("symphony", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("symphony")
 
 
 @pytest.fixture

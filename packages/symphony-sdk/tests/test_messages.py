@@ -1,7 +1,6 @@
 import msgspec
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 from symphony_sdk import message
 from symphony_sdk.events import (
     ItemCompleted,
@@ -13,53 +12,10 @@ from symphony_sdk.events import (
     is_durable,
 )
 from symphony_sdk.messages import MESSAGES, Done, message_type
+from symphony_sdk.testing import message_strategy
 from symphony_sdk.worker import WorkerRuntime
 
 assert WorkerRuntime  # every message of a worker is registered by its import
-
-
-def strategy(type_):
-    """Values of a type, derived from the type itself."""
-    info = msgspec.inspect.type_info(type_)
-    return _strategy(info)
-
-
-def _strategy(info):
-    i = msgspec.inspect
-    match info:
-        case i.StructType(cls=cls, fields=fields):
-            return st.builds(cls, **{field.name: _strategy(field.type) for field in fields})
-        case i.UnionType(types=types):
-            return st.one_of([_strategy(one) for one in types])
-        case i.StrType(max_length=longest):
-            return st.text(max_size=min(20, longest or 20))
-        case i.BytesType():
-            return st.binary(max_size=50)
-        case i.IntType(ge=least, le=most):
-            return st.integers(-(2**63) if least is None else least, 2**64 - 1 if most is None else most)
-        case i.FloatType():
-            return st.floats(allow_nan=False, allow_infinity=False)
-        case i.BoolType():
-            return st.booleans()
-        case i.NoneType():
-            return st.none()
-        case i.LiteralType(values=values):
-            return st.sampled_from(values)
-        case i.DictType(key_type=key, value_type=value):
-            return st.dictionaries(_strategy(key), _strategy(value), max_size=3)
-        case i.VarTupleType(item_type=item):
-            return st.lists(_strategy(item), max_size=3).map(tuple)
-        case i.ListType(item_type=item):
-            return st.lists(_strategy(item), max_size=3)
-        case i.RawType():
-            return (
-                st.integers()
-                .filter(lambda n: -(2**63) <= n < 2**64)
-                .map(lambda n: msgspec.Raw(msgspec.msgpack.encode(n)))
-            )
-        case i.AnyType():
-            return st.none() | st.booleans() | st.text(max_size=5) | st.lists(st.integers(0, 9), max_size=3)
-    raise NotImplementedError(info)
 
 
 def plain(value):
@@ -70,14 +26,14 @@ def plain(value):
 def test_every_message_comes_back(name):
     kind = MESSAGES[name]
 
-    @given(strategy(kind))
+    @given(message_strategy(kind))
     def check(value):
         assert plain(msgspec.msgpack.decode(plain(value), type=kind)) == plain(value)
 
     check()
 
 
-@given(strategy(RunEvent))
+@given(message_strategy(RunEvent))
 def test_every_event_comes_back_as_its_own_kind(event):
     assert msgspec.msgpack.decode(plain(event), type=RunEvent) == event
     assert msgspec.json.decode(msgspec.json.encode(event), type=RunEvent) == event
@@ -94,6 +50,48 @@ def test_two_messages_cannot_have_one_name():
         @message("worker.done")
         class Other(msgspec.Struct):
             pass
+
+
+def test_a_class_of_the_same_name_from_elsewhere_takes_no_message_over():
+    def elsewhere():
+        class Done(msgspec.Struct):
+            pass
+
+        Done.__qualname__ = "Done"
+        return Done
+
+    with pytest.raises(ValueError, match="is already symphony_sdk"):
+        message("worker.done")(elsewhere())
+    assert MESSAGES["worker.done/1"] is Done
+
+
+def test_a_module_that_is_imported_anew_registers_its_messages_again(monkeypatch):
+    monkeypatch.setitem(MESSAGES, "worker.done/1", Done)
+
+    class Anew(msgspec.Struct):
+        pass
+
+    Anew.__module__, Anew.__qualname__ = Done.__module__, Done.__qualname__
+    assert message("worker.done")(Anew) is MESSAGES["worker.done/1"] is Anew
+
+
+@pytest.mark.parametrize(
+    "name", ["greeting", "", "acme.", ".acme", "Acme.Greeting", "acme greeting.x", "a.b/2"]
+)
+def test_a_name_that_is_none_is_refused(name):
+    with pytest.raises(ValueError, match="names no message"):
+        message(name)
+
+
+def test_versions_are_counted_from_one():
+    with pytest.raises(ValueError, match="version 0"):
+        message("acme.greeting", version=0)
+
+
+@pytest.mark.parametrize("thing", [dict, object(), len])
+def test_only_a_struct_can_be_a_message(thing):
+    with pytest.raises(TypeError, match=r"derive it from msgspec\.Struct"):
+        message("acme.greeting")(thing)
 
 
 def test_a_message_knows_its_wire_name():

@@ -115,6 +115,15 @@ def test_shutdown_after_the_peer_has_closed_is_nothing_special(pair):
     assert ours.recv(10) == b""
 
 
+def test_a_closed_socket_receives_and_sends_nothing(pair):
+    ours, _ = pair
+    ours.close()
+    ours.shutdown()
+    assert ours.recv(10) == b""
+    with pytest.raises(BrokenPipeError):
+        ours.sendall(b"x")
+
+
 def test_a_timeout_ends_a_receive_and_a_send(pair):
     ours, theirs = pair
     ours.settimeout(0.01)

@@ -2,48 +2,47 @@
 
 import asyncio
 import logging
+import os
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any
 
 from symphony_core import SymphonyCore
+from symphony_ipc.bridge import Bridge
 from symphony_isolation import IsolatedExtensions, WorkerLimits, WorkerSpec
 from symphony_sdk.contributions import ArtifactRef
-from symphony_sdk.errors import PortError, SymphonyError, foreign_error
+from symphony_sdk.errors import PortError, SymphonyError
+from symphony_sdk.events import RunEvent, RunHappened, event_name
 from symphony_sdk.extension import Context, Files, Log
 from symphony_sdk.permissions import PermissionSet
 from symphony_sdk.ports import (
-    ArbitrationEngine,
     ArtifactStore,
+    BridgePort,
+    BusPort,
     ConductorPort,
-    DagTracker,
     ExecutorPort,
     ExtensionInfo,
     ExtensionPort,
     PitPort,
-    PoolManager,
-    StaleManager,
+    TransportPort,
 )
-from symphony_sdk.providers import PitRole
 
+from symphony_host.bus_listener import BusListener
 from symphony_host.catalogue import Catalogue, load_catalogue
 from symphony_host.configuration import Settings
 from symphony_host.lifecycle import Lifecycle, Step
+from symphony_host.parts import InstalledConductor, InstalledParts, InstalledPit
 from symphony_host.plugins import PluginManager
 from symphony_host.records import ExtensionRecord
 
+if TYPE_CHECKING:
+    from symphony_ipc.bus import Bus
+
 _log = logging.getLogger(__name__)
 
-_PACKAGES: Mapping[PitRole, str] = {
-    "pool_manager": "pit-pool-manager",
-    "dag_tracker": "pit-dag-tracker",
-    "artifact_store": "pit-artifact-store",
-    "arbitration_engine": "pit-arbitration-engine",
-    "stale_manager": "pit-stale-manager",
-}
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
@@ -56,6 +55,11 @@ class Host:
         lifecycle: The states of the extensions that run in the host.
         extensions: The extensions that run in workers.
         pit: The components of the Pit.
+        executors: The executors by name.
+        transports: The transports by scheme.
+        conductor: Advises on runs; None unless exactly one is installed.
+        bridge: Between threads and the event loop that it lives on.
+        observers: See every event of every run: those of extensions, and the bus.
         core: The domain.
     """
 
@@ -68,19 +72,30 @@ class Host:
         self._in_host = {record.id: record for record in usable if record.runs == "host"}
         self._records = {entry.record.id: entry.record for entry in self.catalogue.entries}
         self.pit = InstalledPit(self)
-        self.executors = InstalledExecutors(self)
+        self.bridge = Bridge()
+        self.executors: InstalledParts[ExecutorPort] = InstalledParts(
+            self, "executor", self._plugins.executors
+        )
+        self.transports: InstalledParts[TransportPort] = InstalledParts(
+            self, "transport", self._plugins.transports
+        )
         self.extensions = self._isolated(record for record in usable if record.runs == "worker")
         self._needs = {
             extension: tuple(need for need in needs if need in self._in_host)
             for extension, needs in self.catalogue.needs.items()
         }
+        self._bus: Bus | None = None
+        self._bus_listeners: list[BusListener] = []
         self.lifecycle.start(self._in_host, self._step, self._needs)
+        self._plugins.message_types()  # those that are none are told before the first message
+        self.conductor = self._conductor()
+        self.observers = (self._plugins.publish, self._tell_bus)
         self.core = SymphonyCore(
             pit=self.pit,
             extensions=self.extensions,
             executors=self.executors,
-            conductor=self._conductor(),
-            observers=[self._plugins.publish],
+            conductor=self.conductor,
+            observers=self.observers,
         )
 
     @classmethod
@@ -109,6 +124,32 @@ class Host:
             PortError: None is installed, or it cannot be opened.
         """
         return self.pit.artifacts
+
+    @property
+    def bus(self) -> "Bus":
+        """The host's node of the message bus; made when it is first asked for.
+
+        Events of runs that the host starts or resumes are published to `run.RUN.EVENT`, such as
+        `run.20260101-120000-c0ffee.node-completed`, as [RunHappened][symphony_sdk.events.RunHappened].
+        """
+        return self._bus or self.bridge.here(self._make_bus)
+
+    async def listen(self, address: str) -> Path:
+        """Let other processes of this user join the bus; see `Bus.join`.
+
+        Args:
+            address: Where they connect, such as `unix:/run/user/1000/symphony/host.sock`.
+
+        Returns:
+            A file with the token that they have to show, which only this user can read; it goes with the host.
+
+        Raises:
+            TransportError: SYM-T064, no transport has that scheme; otherwise the transport's own.
+            PortError: SYM-O002, the file cannot be written.
+        """
+        listener = await BusListener.open(self.bus, address, self.transports, self.settings.data_dir)
+        self._bus_listeners.append(listener)
+        return listener.token_file
 
     @property
     def plugins(self) -> PluginManager:
@@ -141,13 +182,7 @@ class Host:
                 code="SYM-O002",
                 hint="Set SYMPHONY_DATA_DIR to a directory that you may write to.",
             ) from error
-        return HostServices(
-            self.settings.of_extension(self._records[extension]),
-            data_dir,
-            self.pit,
-            self.extensions,
-            self.executors,
-        )
+        return HostServices(self, self.settings.of_extension(self._records[extension]), data_dir)
 
     def _isolated(self, records: Iterator[ExtensionRecord]) -> IsolatedExtensions:
         specs: list[WorkerSpec] = []
@@ -230,10 +265,18 @@ class Host:
 
     def _conductor(self) -> ConductorPort | None:
         provided = list(self._plugins.conductors().values())
-        if len(provided) != 1:
-            return None
-        [(extension, provider)] = provided
-        return provider.create(self.services(extension))
+        return InstalledConductor(self, provided[0]) if len(provided) == 1 else None
+
+    def _make_bus(self) -> "Bus":
+        from symphony_ipc.bus import Bus
+
+        if self._bus is None:
+            self._bus = Bus(f"host-{os.getpid()}")
+        return self._bus
+
+    def _tell_bus(self, event: RunEvent) -> None:
+        if self._bus is not None:  # nobody can have subscribed to one that was not asked for
+            self._bus.publish(f"run.{event.run}.{event_name(event)}", RunHappened(event))
 
     async def _close(self) -> None:
         """Close everything in the order in which it leans on the next; one that fails keeps no other open."""
@@ -243,9 +286,13 @@ class Host:
             closers.append(("the tracker", tracker.close))
         closers += [(f"the executor {name!r}", made.stop) for name, made in self.executors.made.items()]
         closers.append(("the extensions", self.extensions.stop))
+        closers += [("the listener of the bus", listener.close) for listener in self._bus_listeners]
+        if self._bus is not None:
+            closers.append(("the bus", self._bus.close))
         store = self.pit.made.get("artifact_store")
         if store is not None:
             closers.append(("the artifact store", store.close))
+        closers.append(("the bridge", self.bridge.close))
         closers.append(("the life cycle", lambda: self.lifecycle.stop(self._in_host, self._step)))
         for name, close in closers:
             try:
@@ -256,103 +303,29 @@ class Host:
                 _log.exception("%s did not close", name)
 
 
-class HostServices(NamedTuple):
+class HostServices:
     """What a part is made with; see [Services][symphony_sdk.providers.Services].
 
     Args:
+        host: Whose parts it may use.
         config: The settings of the extension that brings the part.
         data_dir: A directory of the extension's own.
-        pit: The Pit.
-        extensions: The extensions in workers.
-        executors: Every executor by name.
     """
 
-    config: Mapping[str, Any]
-    data_dir: Path
-    pit: PitPort
-    extensions: ExtensionPort
-    executors: Mapping[str, ExecutorPort]
-
-
-class InstalledPit:
-    """The components that are installed, each made when it is first read; adapter of `PitPort`.
-
-    Args:
-        host: Whose plugins provide them.
-    """
-
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, config: Mapping[str, Any], data_dir: Path) -> None:
         self._host = host
-        self._lock = threading.RLock()
-        self.made: dict[PitRole, Any] = {}
+        self.config = config
+        self.data_dir = data_dir
+        self.pit: PitPort = host.pit
+        self.extensions: ExtensionPort = host.extensions
+        self.executors: Mapping[str, ExecutorPort] = host.executors
+        self.transports: Mapping[str, TransportPort] = host.transports
+        self.bridge: BridgePort = host.bridge
 
     @property
-    def pool(self) -> PoolManager:
-        """Keeps models in memory."""
-        return cast("PoolManager", self._component("pool_manager"))
-
-    @property
-    def tracker(self) -> DagTracker:
-        """Runs workflow graphs."""
-        return cast("DagTracker", self._component("dag_tracker"))
-
-    @property
-    def artifacts(self) -> ArtifactStore:
-        """Keeps bytes by their content."""
-        return cast("ArtifactStore", self._component("artifact_store"))
-
-    @property
-    def arbitration(self) -> ArbitrationEngine:
-        """Decides who gets what several want."""
-        return cast("ArbitrationEngine", self._component("arbitration_engine"))
-
-    @property
-    def stale(self) -> StaleManager:
-        """Ages what nobody needs."""
-        return cast("StaleManager", self._component("stale_manager"))
-
-    def _component(self, role: PitRole) -> Any:
-        with self._lock:
-            if role not in self.made:
-                provided = self._host.plugins.pit_components().get(role)
-                if provided is None:
-                    raise PortError(
-                        f"no usable extension provides the {role.replace('_', ' ')}",
-                        hint=f"Install {_PACKAGES[role]}, or see `symphony doctor` for what is wrong with it.",
-                    )
-                self.made[role] = _created(
-                    self._host, provided.extension, provided.provider.create, f"the {role.replace('_', ' ')}"
-                )
-            return self.made[role]
-
-
-class InstalledExecutors(Mapping[str, ExecutorPort]):
-    """The executors that are installed by name, each made when it is first read.
-
-    Args:
-        host: Whose plugins provide them.
-    """
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
-        self.made: dict[str, ExecutorPort] = {}
-
-    def __getitem__(self, name: str) -> ExecutorPort:
-        if name not in self.made:
-            provided = self._host.plugins.executors()[name]
-            self.made[name] = _created(
-                self._host, provided.extension, provided.provider.create, f"the executor {name!r}"
-            )
-        return self.made[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._host.plugins.executors()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._host.plugins.executors())
-
-    def __len__(self) -> int:
-        return len(self._host.plugins.executors())
+    def bus(self) -> BusPort:
+        """The host's node of the message bus."""
+        return self._host.bus
 
 
 class _HostArtifacts:
@@ -373,21 +346,6 @@ class _HostArtifacts:
 
     def get(self, ref: ArtifactRef | str) -> bytes:
         return self._pit.artifacts.get(ref if isinstance(ref, str) else ref.id)
-
-
-def _created(host: Host, extension: str, create: Callable[[HostServices], Any], what: str) -> Any:
-    try:
-        return create(host.services(extension))
-    except SymphonyError:
-        raise
-    except Exception as error:
-        foreign = foreign_error(error, extension)
-        raise PortError(
-            f"{extension!r} could not make {what}: {foreign.message}",
-            code="SYM-O003",
-            hint="This is an error of the extension; `--debug` shows where.",
-            traceback=foreign.traceback,
-        ) from error
 
 
 def _log_line(extension: str, level: str, text: str) -> None:

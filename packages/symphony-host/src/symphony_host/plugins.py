@@ -14,7 +14,7 @@ import pluggy
 from symphony_sdk import providers
 from symphony_sdk.errors import ExtensionError, SymphonyError, foreign_error
 from symphony_sdk.loading import collect, import_extension, plugin_manager
-from symphony_sdk.messages import message_type
+from symphony_sdk.messages import MESSAGES
 
 from symphony_host.lifecycle import Step
 from symphony_host.records import ExtensionRecord
@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 P = TypeVar("P")
+P_co = TypeVar("P_co", covariant=True)
 
 
-class Provided(NamedTuple, Generic[P]):
+class Provided(NamedTuple, Generic[P_co]):
     """A provider and who brought it.
 
     Args:
@@ -38,7 +39,7 @@ class Provided(NamedTuple, Generic[P]):
     """
 
     extension: str
-    provider: P
+    provider: P_co
 
 
 class PluginManager:
@@ -158,8 +159,8 @@ class PluginManager:
         return self._provided("symphony_cli", providers.CliCommand, _by_name)
 
     def message_types(self) -> "Mapping[str, Provided[type]]":
-        """The message types by wire name."""
-        return self._provided("symphony_message_types", type, lambda each, _: message_type(each))
+        """The message types by wire name; their modules registered them when they were imported."""
+        return self._provided("symphony_message_types", type, _by_wire_name)
 
     def workflow_templates(self) -> "Mapping[str, Provided[providers.WorkflowTemplate]]":
         """The workflow templates by `extension/name`."""
@@ -229,6 +230,18 @@ class PluginManager:
                 code="SYM-E028",
                 hint="Load it first.",
             ) from None
+
+
+def _by_wire_name(contributed: type, extension: str) -> str:
+    wire_name = getattr(contributed, "__message_type__", "")
+    if MESSAGES.get(wire_name) is not contributed:
+        raise ExtensionError(
+            f"symphony_message_types of the extension {extension!r} contributed {contributed!r}, "
+            "which is not registered as a message",
+            code="SYM-E018",
+            hint="Derive it from msgspec.Struct and decorate it with @message.",
+        )
+    return str(wire_name)
 
 
 def _by_name(provider: Any, _extension: str) -> str:

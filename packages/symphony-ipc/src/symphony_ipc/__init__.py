@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from symphony_ipc.answered import AnsweredRequests
     from symphony_ipc.blocking import BlockingConnection
+    from symphony_ipc.bridge import Bridge
     from symphony_ipc.connection import Connection
     from symphony_ipc.counters import Counters
     from symphony_ipc.envelope import IDEMPOTENCY_KEY, TRACEPARENT, Envelope, Kind
     from symphony_ipc.handshake import Endpoint, Session
     from symphony_ipc.incoming import IncomingCall, RequestHandler
+    from symphony_ipc.pool import ConnectionPool
+    from symphony_ipc.reconnect import ConnectionState, Reconnecting
     from symphony_ipc.router import Answered, Forwarded, Router
     from symphony_ipc.running import run
     from symphony_ipc.sockets import from_socket
@@ -25,13 +28,17 @@ __all__ = [
     "Answered",
     "AnsweredRequests",
     "BlockingConnection",
+    "Bridge",
     "Connection",
+    "ConnectionPool",
+    "ConnectionState",
     "Counters",
     "Endpoint",
     "Envelope",
     "Forwarded",
     "IncomingCall",
     "Kind",
+    "Reconnecting",
     "RequestHandler",
     "Router",
     "Session",
@@ -42,6 +49,7 @@ __all__ = [
 _MODULES = {
     "AnsweredRequests": "answered",
     "BlockingConnection": "blocking",
+    "Bridge": "bridge",
     "Connection": "connection",
     "Counters": "counters",
     "Envelope": "envelope",
@@ -52,6 +60,9 @@ _MODULES = {
     "Session": "handshake",
     "IncomingCall": "incoming",
     "RequestHandler": "incoming",
+    "ConnectionPool": "pool",
+    "ConnectionState": "reconnect",
+    "Reconnecting": "reconnect",
     "Answered": "router",
     "Forwarded": "router",
     "Router": "router",

@@ -182,14 +182,18 @@ class Asking:
         self._send_waiting()
 
     def stop(self, reason: SymphonyError) -> None:
-        """Fail all requests: the connection has ended."""
+        """Fail all requests: the connection has ended. The errors of those that waited say that they were not sent."""
         self._stopped = reason
         if self._timer is not None:
             self._timer.cancel()
-        requests = self._all()
-        self._waiting.clear()
-        self._asked.clear()
-        for asked in requests:
+        waiting, self._waiting = self._waiting, {}
+        sent, self._asked = self._asked, {}
+        unsent = type(reason)(
+            reason.message, code=reason.code, hint=reason.hint, details={**reason.details, "sent": False}
+        )
+        for asked, _ in waiting.values():
+            self._fail(asked, unsent)
+        for asked in sent.values():
             self._fail(asked, reason)
 
     def _all(self) -> list[Asked]:

@@ -17,17 +17,29 @@ class Kind(IntEnum):
     """What an envelope is. The numbers are part of the protocol: they are added to and never changed."""
 
     HELLO = 1
+    """The connecting end introduces itself."""
     WELCOME = 2
+    """The accepting end agrees."""
     REQUEST = 3
+    """Asks for one answer, or with `credit` for a stream."""
     RESPONSE = 4
+    """Answers a request; without a type it ends a stream."""
     ERROR = 5
+    """Answers a request with an error; with `id` 0 it is the reason why the sender closes the connection."""
     NOTIFY = 6
+    """Tells something; with an `id` while that request is worked on."""
     CANCEL = 7
+    """The answer to the request is not wanted any more; it still gets one."""
     PING = 8
+    """Asks for a PONG of the same `id`, which overtakes all else."""
     PONG = 9
+    """Answers a PING."""
     PUBLISH = 10
+    """A message of the bus for all who subscribed to the topic in `to`."""
     ITEM = 11
+    """One message of a stream."""
     CREDIT = 12
+    """Lets the answering end send so many items more."""
 
 
 DATA_KINDS: Final = frozenset({Kind.REQUEST, Kind.RESPONSE, Kind.PUBLISH, Kind.ITEM})

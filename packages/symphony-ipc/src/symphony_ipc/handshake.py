@@ -92,7 +92,17 @@ class Session(msgspec.Struct, frozen=True):
 
 
 class Hello(msgspec.Struct, array_like=True, frozen=True):
-    """Payload of HELLO; fields are only ever added at the end."""
+    """Payload of HELLO; fields are only ever added at the end.
+
+    Args:
+        magic: `symphony`.
+        protocol_min: Oldest protocol that the connecting end speaks.
+        protocol_max: Newest protocol that it speaks.
+        name: What it is called in errors and logs.
+        pid: Its process id.
+        token: The secret that it was given.
+        max_frame: Bytes of the longest frame that it accepts, 1 MiB at least.
+    """
 
     magic: str
     protocol_min: int
@@ -104,7 +114,15 @@ class Hello(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Welcome(msgspec.Struct, array_like=True, frozen=True):
-    """Payload of WELCOME; fields are only ever added at the end."""
+    """Payload of WELCOME; fields are only ever added at the end.
+
+    Args:
+        protocol: The newest protocol that both speak.
+        max_frame: Bytes of the longest frame that both accept.
+        session: Names the connection in the logs of both ends.
+        name: What the accepting end is called in errors and logs.
+        pid: Its process id.
+    """
 
     protocol: int
     max_frame: int

@@ -643,6 +643,62 @@ CATALOGUE: dict[str, ErrorCode] = {
         "A blocking connection through shared memory wakes its own threads through `/proc/self/fd`, and this process "
         "does not see `/proc`. Mount it there, or use the transport `unix`.",
     ),
+    "SYM-T045": ErrorCode(
+        "Connection cannot be made again",
+        "A connection was lost, and five attempts to connect again failed, with growing waits between them. The "
+        "message names what each found. Whoever waited for it gets this error; start the other process and "
+        "connect anew.",
+    ),
+    "SYM-T046": ErrorCode(
+        "Connection was lost during a request",
+        "The request may have been carried out or not: only the other process knows. A request with an "
+        "idempotency key is sent again over the next connection, and is carried out once.",
+    ),
+    "SYM-T047": ErrorCode(
+        "Connection was lost each time a request was sent",
+        "A request with an idempotency key was sent five times, and each time the connection ended before the "
+        "answer. Often the request itself ends the process at the other side, which is why it is not tried "
+        "for ever.",
+    ),
+    "SYM-T050": ErrorCode(
+        "Editor's peer answered with an error",
+        "The other end of a JSON-RPC connection, such as an editor or its front end, refused a request. The "
+        "details hold the number and the data of its error.",
+    ),
+    "SYM-T051": ErrorCode(
+        "Line is too long",
+        "A JSON-RPC message would be longer than a line of the connection may be, 16 MiB unless told otherwise. "
+        "Ask for less at a time, or store the value as an artifact.",
+    ),
+    "SYM-T052": ErrorCode(
+        "Peer does not read",
+        "The other end of a JSON-RPC connection left 64 MiB of what was sent to it unread. The connection was "
+        "closed so that it does not take all memory; start the process anew.",
+    ),
+    "SYM-T060": ErrorCode(
+        "Event loop would wait for itself",
+        "Code on the thread of an event loop made a blocking call over the bridge to that same event loop, which "
+        "could then never answer. Await the work there, or run the blocking code with `in_thread`.",
+    ),
+    "SYM-T061": ErrorCode(
+        "Event loop has ended",
+        "A thread called over the bridge to an event loop that is closed or stopped, or that ended before the "
+        "call did. A call that was under way may have been carried out in part.",
+    ),
+    "SYM-T062": ErrorCode(
+        "Call over the bridge was cancelled",
+        "The task that did the work for a thread was cancelled: the task that waits for the thread was, or the "
+        "event loop is about to end.",
+    ),
+    "SYM-T063": ErrorCode(
+        "Bridge belongs to another event loop",
+        "Each bridge belongs to the event loop that it was made on. It was used from a task of another one.",
+    ),
+    "SYM-T064": ErrorCode(
+        "Address has no transport",
+        "The first part of an address, up to its colon, names the transport, and none that is installed has that "
+        "name. The hint lists those that are.",
+    ),
     # -- O: port -----------------------------------------------------------------------------------
     "SYM-O001": ErrorCode(
         "Port has no adapter",
@@ -658,6 +714,10 @@ CATALOGUE: dict[str, ErrorCode] = {
         "Part could not be made",
         "An extension that runs in the host offers a part, such as an executor or a component of the Pit, and "
         "raised an error when it was asked to make it. The message has that error.",
+    ),
+    "SYM-O004": ErrorCode(
+        "Advice is none",
+        "A conductor gave something else than the advice that it was asked for. The run goes on without it.",
     ),
     "SYM-O080": ErrorCode(
         "Part of the installation is missing",

@@ -7,6 +7,7 @@ and in JSON alike.
 import msgspec
 
 from symphony_sdk.errors import ErrorPayload
+from symphony_sdk.messages import message
 
 
 class _Event(msgspec.Struct, frozen=True, tag_field="event", kw_only=True, omit_defaults=True):
@@ -201,6 +202,22 @@ RunEvent = (
     | NodeSkipped
 )
 """Any event of a run."""
+
+
+@message("run.event")
+class RunHappened(msgspec.Struct, frozen=True):
+    """Host to whoever subscribed to `run.RUN.EVENT`: something happened in a run.
+
+    Args:
+        event: What happened.
+    """
+
+    event: RunEvent
+
+
+def event_name(event: RunEvent) -> str:
+    """What an event is called on the wire and in the log, such as `node-completed`."""
+    return str(type(event).__struct_config__.tag)
 
 
 def ends_run(event: RunEvent) -> bool:

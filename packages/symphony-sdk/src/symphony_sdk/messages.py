@@ -5,6 +5,7 @@ default; a change of meaning is a new version. Values of ports travel as encoded
 `msgspec.Raw`, so that whoever only passes them on never decodes them.
 """
 
+import re
 from collections.abc import Callable
 from typing import Annotated, Any, Final, TypeVar
 
@@ -13,6 +14,8 @@ import msgspec
 from symphony_sdk.contributions import AddonSpec, ArtifactRef, OperationSpec
 
 StructT = TypeVar("StructT", bound=type[msgspec.Struct])
+
+_NAME = re.compile(r"[a-z][a-z0-9-]*(\.[a-z0-9][a-z0-9-]*)+")
 
 MESSAGES: dict[str, type[msgspec.Struct]] = {}
 """Every registered message type by its wire name, such as `worker.call/1`."""
@@ -30,20 +33,27 @@ Values = Annotated[dict[str, msgspec.Raw], msgspec.Meta(max_length=1024)]
 def message(name: str, *, version: int = 1, limit: int = MESSAGE_LIMIT) -> Callable[[StructT], StructT]:
     """Register a `msgspec.Struct` as a message.
 
+    A module that is imported anew may register its own types again.
+
     Args:
-        name: Dotted name of the message, such as `worker.call`.
+        name: Dotted name of the message, such as `worker.call`: lower-case words, digits and `-`.
         version: Version of its meaning, counted from 1.
         limit: Bytes that it may have encoded. Decoded, a byte of it can take some seventy bytes of memory; so a
             type with a higher limit bounds the length of each of its collections.
 
     Raises:
-        ValueError: Another type is registered under this name and version.
+        ValueError: The name is not one, or another type is registered under this name and version.
+        TypeError: The class is no `msgspec.Struct`.
     """
+    if not _NAME.fullmatch(name) or version < 1:
+        raise ValueError(f"{name!r}, version {version}, names no message: write it like 'acme.text.greeting'")
 
     def register(struct: StructT) -> StructT:
+        if not (isinstance(struct, type) and issubclass(struct, msgspec.Struct)):
+            raise TypeError(f"{struct!r} cannot be a message: derive it from msgspec.Struct")
         wire_name = f"{name}/{version}"
         known = MESSAGES.get(wire_name)
-        if known is not None and known.__qualname__ != struct.__qualname__:
+        if known is not None and _place(known) != _place(struct):
             raise ValueError(f"message {wire_name!r} is already {known.__module__}.{known.__qualname__}")
         struct.__message_type__ = wire_name  # type: ignore[attr-defined]
         struct.__message_limit__ = limit  # type: ignore[attr-defined]
@@ -51,6 +61,10 @@ def message(name: str, *, version: int = 1, limit: int = MESSAGE_LIMIT) -> Calla
         return struct
 
     return register
+
+
+def _place(struct: type) -> tuple[str, str]:
+    return struct.__module__, struct.__qualname__
 
 
 def message_type(message: msgspec.Struct | type[msgspec.Struct]) -> str:

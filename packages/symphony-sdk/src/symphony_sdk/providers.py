@@ -11,6 +11,9 @@ import msgspec
 
 if TYPE_CHECKING:
     from symphony_sdk.ports import (
+        BlockingConductorPort,
+        BridgePort,
+        BusPort,
         ConductorPort,
         DataAccessPort,
         ExecutorPort,
@@ -48,6 +51,18 @@ class Services(Protocol):
     @property
     def executors(self) -> "Mapping[str, ExecutorPort]":
         """Every executor by name."""
+
+    @property
+    def transports(self) -> "Mapping[str, TransportPort]":
+        """Every transport by scheme."""
+
+    @property
+    def bus(self) -> "BusPort":
+        """The host's node of the message bus; to be used on its event loop, from a thread by way of the bridge."""
+
+    @property
+    def bridge(self) -> "BridgePort":
+        """Between threads and the event loop of the host: how code that waits uses what is asynchronous."""
 
 
 class PitComponent(msgspec.Struct, frozen=True):
@@ -107,7 +122,7 @@ class Conductor(msgspec.Struct, frozen=True):
     """
 
     name: str
-    create: "Callable[[Services], ConductorPort]"
+    create: "Callable[[Services], ConductorPort | BlockingConductorPort]"
 
 
 class DataAccess(msgspec.Struct, frozen=True):

@@ -40,6 +40,7 @@ COMMANDS = {
         ),
         CommandEntry("enable", f"{_HERE}.extensions:enable", "Switch an extension on again", "Extensions"),
         CommandEntry("disable", f"{_HERE}.extensions:disable", "Switch an extension off", "Extensions"),
+        CommandEntry("ipc", f"{_HERE}.ipc:ipc", "Describe the messages between processes", "Extensions"),
         CommandEntry("new", f"{_HERE}.new:new", "Start an extension of your own", "Extensions"),
         CommandEntry("doctor", f"{_HERE}.doctor:doctor", "Say what is broken, and how to mend it", "Help"),
         CommandEntry("explain", f"{_HERE}.explain:explain", "Explain an error code", "Help"),

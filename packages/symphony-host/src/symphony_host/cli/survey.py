@@ -111,6 +111,7 @@ async def _ask(
         infos = {info.id: info for info in await host.extensions.extensions()}
         host.plugins.pit_components()
         host.plugins.executors()
+        host.plugins.transports()
         return infos, host.problems
 
 

@@ -1,5 +1,6 @@
 """The ports: how the domain asks for what it needs, whoever answers."""
 
+from symphony_sdk.ports.bridge import BridgePort
 from symphony_sdk.ports.bus import (
     BusPort,
     DeadLetter,
@@ -9,7 +10,7 @@ from symphony_sdk.ports.bus import (
     HealthChanged,
     Subscription,
 )
-from symphony_sdk.ports.conductor import ConductorPort, FailureAdvice, PlanAdvice
+from symphony_sdk.ports.conductor import BlockingConductorPort, ConductorPort, FailureAdvice, PlanAdvice
 from symphony_sdk.ports.data import (
     Account,
     DataAccessPort,
@@ -48,6 +49,8 @@ __all__ = [
     "ArbitrationEngine",
     "ArtifactInfo",
     "ArtifactStore",
+    "BlockingConductorPort",
+    "BridgePort",
     "Buffer",
     "BusPort",
     "ConductorPort",

@@ -54,3 +54,26 @@ class ConductorPort(Protocol):
             call: The call.
             error: Why it failed.
         """
+
+
+class BlockingConductorPort(Protocol):
+    """A conductor whose methods are plain functions: each call runs on a thread of its own, where it may wait.
+
+    It calls the Artifact Store directly, and what is asynchronous by way of the services' bridge.
+    """
+
+    def plan(self, workflow: dict[str, Any], executors: tuple[str, ...]) -> PlanAdvice:
+        """How to run a workflow.
+
+        Args:
+            workflow: The workflow as its JSON document.
+            executors: Names of the executors that there are.
+        """
+
+    def on_failure(self, call: NodeCall, error: ErrorPayload) -> FailureAdvice:
+        """What to do about a call that failed and has no attempt left.
+
+        Args:
+            call: The call.
+            error: Why it failed.
+        """

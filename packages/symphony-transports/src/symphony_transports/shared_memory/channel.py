@@ -28,6 +28,7 @@ from typing import Final
 from symphony_sdk.errors import MalformedMessage, PeerGone, TransportError
 
 from symphony_transports.shared_memory.ring import Incoming, Outgoing
+from symphony_transports.systems import not_here
 
 RING_SIZE: Final = 1 << 20
 """Bytes of each of the two rings. The system gives memory for what is used of them."""
@@ -224,11 +225,7 @@ def writing_end(pipe: FileIO) -> int:
 
 def not_linux() -> TransportError:
     """The error on a system that has not what this needs."""
-    return TransportError(
-        f"connections through shared memory exist on Linux alone; this is {sys.platform}",
-        code="SYM-T030",
-        hint="Use the transport `unix`, or on Windows `named-pipe`.",
-    )
+    return not_here("memory files", "npipe" if sys.platform == "win32" else "unix")
 
 
 def _receive_descriptors(sock: socket.socket) -> tuple[bytes, list[int]]:

@@ -24,9 +24,6 @@ Buffer = bytes | bytearray | memoryview
 WINDOW: Final = 256
 """Announcements that a writer may make before one of them is acknowledged."""
 
-PIECES: Final = 4
-"""Parts of the ring in which it is filled: the reader copies out of one while the writer fills the next."""
-
 _WORD: Final = 8  # bytes of a number in a pipe; in this machine's order, as both ends are on it
 _SAID: Final = 512  # words to read from a pipe at once: a page of it, so that no announcement is cut in two
 
@@ -44,13 +41,12 @@ class Outgoing:
 
     __slots__ = (
         "_announced",
-        "_confirmed",
         "_memory",
-        "_piece",
         "_position",
         "_said",
         "_size",
         "_start",
+        "_stop",
         "_taken",
         "_until",
         "acknowledgements",
@@ -60,19 +56,18 @@ class Outgoing:
     def __init__(self, memory: memoryview) -> None:
         self._memory = memory
         self._size = len(memory)
-        self._piece = self._size // PIECES
         self._start = 0  # where in the ring the next byte goes
         self._until = 0  # up to where there is surely room
         self._taken = 0  # bytes that the reader has acknowledged, ever
         self._announced = 0  # announcements, ever
-        self._confirmed = 0  # of them, acknowledged by the reader
+        self._stop = WINDOW  # how many there may have been until the reader acknowledges more
         self._position = memoryview(bytearray(_WORD)).cast("Q")  # bytes put, ever
         self.announcement = self._position.cast("B")
         self.acknowledgements = memoryview(bytearray(_SAID * _WORD))
         self._said = self.acknowledgements.cast("Q")
 
     def put(self, data: Buffer) -> int:
-        """Copy bytes into the ring, as many as there is room for now and at most a piece of it.
+        """Copy bytes into the ring, as many as there is room for now and at most to the end of its memory.
 
         Args:
             data: What to write.
@@ -83,11 +78,11 @@ class Outgoing:
         """
         start = self._start
         end = start + len(data)
-        if end > self._until or self._announced - self._confirmed >= WINDOW:
+        if end > self._until or self._announced >= self._stop:
             end = min(end, self._look())
+            if end == start:
+                return 0
             data = memoryview(data)[: end - start]
-        if end == start:
-            return 0
         self._memory[start:end] = data
         self._start = end
         if end == self._size:
@@ -99,10 +94,10 @@ class Outgoing:
     def _look(self) -> int:
         """Up to where there is room now."""
         start = self._start
-        if self._announced - self._confirmed >= WINDOW:
+        if self._announced >= self._stop:
             return start
         free = self._size - (self._position[0] - self._taken)
-        self._until = min(start + free, start + self._piece, self._size)
+        self._until = min(start + free, self._size)
         return self._until
 
     def acknowledge(self, count: int) -> None:
@@ -119,11 +114,11 @@ class Outgoing:
             raise _impossible(f"an acknowledgement of {count} bytes")
         taken, confirmed = self._said[words - 2], self._said[words - 1]
         put = self._position[0]
-        if not (self._taken <= taken <= put and self._confirmed <= confirmed <= self._announced):
+        if not (self._taken <= taken <= put and self._stop - WINDOW <= confirmed <= self._announced):
             raise _impossible(
                 f"{taken:,} bytes and {confirmed:,} announcements as taken, of {put:,} and {self._announced:,}"
             )
-        self._taken, self._confirmed = taken, confirmed
+        self._taken, self._stop = taken, confirmed + WINDOW
 
 
 class Incoming:
@@ -141,11 +136,11 @@ class Incoming:
     __slots__ = (
         "_announced",
         "_confirmed",
-        "_half",
         "_memory",
         "_position",
         "_said",
         "_size",
+        "_soon",
         "_start",
         "_taken",
         "announcements",
@@ -156,10 +151,10 @@ class Incoming:
     def __init__(self, memory: memoryview) -> None:
         self._memory = memory
         self._size = len(memory)
-        self._half = self._size // 2
         self._start = 0  # where in the ring the next byte is
         self._position = 0  # bytes put, ever, as far as announced
         self._taken = 0  # of them, acknowledged to the writer
+        self._soon = self._size // 2  # how many are to be taken until more is acknowledged
         self._announced = 0  # announcements, ever
         self._confirmed = 0  # of them, acknowledged to the writer
         self.available = 0
@@ -176,9 +171,9 @@ class Incoming:
         Raises:
             MalformedMessage: It says what cannot be (`SYM-T041`).
         """
-        words, rest = divmod(count, _WORD)
-        if rest:
+        if count % _WORD:
             raise _impossible(f"an announcement of {count} bytes")
+        words = count // _WORD
         position = self._said[words - 1]
         if not self._position < position <= self._taken + self._size:
             raise _impossible(
@@ -188,14 +183,13 @@ class Incoming:
         self.available += position - self._position
         self._position = position
         self._announced += words
-        unconfirmed = self._announced - self._confirmed
-        if unconfirmed >= WINDOW // 2:
-            if unconfirmed > WINDOW:
+        if self._announced >= self._confirmed + WINDOW // 2:
+            if self._announced > self._confirmed + WINDOW:
                 raise _impossible(f"more than {WINDOW} announcements without waiting for an acknowledgement")
             self.owes = True
 
     def take(self, into: memoryview) -> int:
-        """Copy bytes out of the ring.
+        """Copy bytes out of the ring, at most to the end of its memory.
 
         Args:
             into: Where to copy them to.
@@ -209,9 +203,9 @@ class Incoming:
             count = min(count, len(into), self._size - start)
         end = start + count
         into[:count] = self._memory[start:end]
-        self._start = end & (self._size - 1)
+        self._start = 0 if end == self._size else end
         self.available -= count
-        if self._position - self.available - self._taken >= self._half:
+        if self._position - self.available >= self._soon:
             self.owes = True
         return count
 
@@ -219,6 +213,7 @@ class Incoming:
         """What to tell the writer; from now on nothing is owed to it."""
         self.owes = False
         self._taken = self._position - self.available
+        self._soon = self._taken + self._size // 2
         self._confirmed = self._announced
         return self._taken.to_bytes(_WORD, byteorder) + self._confirmed.to_bytes(_WORD, byteorder)
 

@@ -57,8 +57,12 @@ class RingSocket:
         channel = self._channel
         incoming = channel.incoming
         while not incoming.available:
-            said = self._read(channel.announcements, incoming.announcements, self._timeout)
-            if not said:
+            if self._shut:
+                return 0
+            if self._timeout is not None:
+                self._wait(channel.announcements, self._timeout)
+            said = channel.announcements.readinto(incoming.announcements)
+            if not said or self._shut:
                 return 0
             incoming.announce(said)
         count = incoming.take(buffer)
@@ -101,9 +105,12 @@ class RingSocket:
                 channel.announce()
                 data = data[count:]
                 continue
-            left = None if deadline is None else deadline - monotonic()
-            said = self._read(channel.acknowledgements, outgoing.acknowledgements, left)
-            if not said:
+            if self._shut:
+                raise BrokenPipeError("this end is closed")
+            if deadline is not None:
+                self._wait(channel.acknowledgements, deadline - monotonic())
+            said = channel.acknowledgements.readinto(outgoing.acknowledgements)
+            if not said or self._shut:
                 raise BrokenPipeError("the peer is gone")
             outgoing.acknowledge(said)
 
@@ -126,14 +133,8 @@ class RingSocket:
             self._shut = True
             self._channel.close()
 
-    def _read(self, pipe: FileIO, into: memoryview, timeout: float | None) -> int:
-        """Read what the peer said; 0 at the end."""
-        if timeout is not None:
-            waiting = select.poll()
-            waiting.register(pipe, select.POLLIN)
-            if not waiting.poll(max(timeout, 0) * 1000):
-                raise TimeoutError("the peer is silent")
-        if self._shut:
-            return 0
-        said = pipe.readinto(into)
-        return 0 if self._shut else said
+    def _wait(self, pipe: FileIO, timeout: float) -> None:
+        waiting = select.poll()
+        waiting.register(pipe, select.POLLIN)
+        if not waiting.poll(max(timeout, 0) * 1000):
+            raise TimeoutError("the peer is silent")
