@@ -1,0 +1,338 @@
+"""The connection to a NATS server: made, kept up, written to by one task, and read in the order of the wire."""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any, Final, NamedTuple, TypeVar
+
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.client import Server as Address
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from symphony_ipc.framing import DATA_LIMIT
+from symphony_sdk.errors import PeerGone, SymphonyError, TransportError
+
+from symphony_transport_nats.settings import NatsSettings
+
+T = TypeVar("T")
+
+CONNECT_TIMEOUT: Final = 5
+"""Seconds that each address is given to be connected to."""
+
+PATIENCE: Final = 10.0
+"""Seconds that what must reach the server waits for an interruption to end."""
+
+QUEUE_MESSAGES: Final = 1024
+"""Published messages that may wait for the way to the server; beyond it the oldest are dropped."""
+
+QUEUE_BYTES: Final = 8 << 20
+"""Bytes of published messages that may wait."""
+
+_PING: Final = 10  # seconds between two signs of life that the server must give
+_BACKOFF: Final = (0.05, 2.0)  # seconds between two attempts to reconnect: at first, at most
+
+
+class Outgoing(NamedTuple):
+    """A message on its way to the server.
+
+    Args:
+        subject: Where to.
+        data: Its bytes.
+        reply: Where to answer; empty where nothing is to be answered.
+        topic: Topic of a published message, which may be dropped; empty where it may not.
+        momentary: Whether it is worth nothing after an interruption.
+    """
+
+    subject: str
+    data: bytes
+    reply: str = ""
+    topic: str = ""
+    momentary: bool = False
+
+
+class _Sink(asyncio.Future[Msg]):
+    """Takes each message where it is parsed.
+
+    The client hands messages to a future at once, and to a callback through a queue and a task of each
+    subscription: that costs more than all else here, and loses the order between subscriptions.
+    """
+
+    def __init__(self, take: Callable[[Msg], None]) -> None:
+        super().__init__()
+        self._take = take
+
+    def set_result(self, message: Msg) -> None:
+        self._take(message)
+
+
+class NatsServer:
+    """An open connection to a NATS server, or to one of a cluster.
+
+    It reconnects by itself, and what was subscribed to comes back with it.
+
+    Args:
+        settings: Which server.
+        name: What the server's monitoring calls this connection.
+
+    Attributes:
+        dropped: Takes the topic of each published message that was dropped.
+        interrupted: Called when the connection is lost.
+        restored: Called when it is back.
+        ended: Called when it is lost for good.
+        reconnects: How often it came back.
+    """
+
+    def __init__(self, settings: NatsSettings, name: str) -> None:
+        self.dropped: Callable[[str], None] = lambda _: None
+        self.interrupted: Callable[[SymphonyError], None] = lambda _: None
+        self.restored: Callable[[], None] = lambda: None
+        self.ended: Callable[[SymphonyError], None] = lambda _: None
+        self.reconnects = 0
+        self.client = Client()
+        self._settings = settings
+        self._name = settings.name or name
+        self._loop = asyncio.get_running_loop()
+        self._faults: list[Exception] = []
+        self._connected = asyncio.Event()
+        self._lost: asyncio.Future[None] = self._loop.create_future()
+        self._closing = False
+        self._queue: deque[Outgoing] = deque()
+        self._waiting = 0  # of the queue's messages: those that may be dropped
+        self._waiting_bytes = 0
+        self._wake = asyncio.Event()
+        self._writer: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Connect.
+
+        Raises:
+            ConfigurationError: The settings cannot be used.
+            TransportError: No server answers (`SYM-T056`), or it refuses the credentials (`SYM-T057`).
+        """
+        failed = asyncio.Event()
+        options = self._settings.options()
+
+        async def fault(error: Exception) -> None:
+            self._faults.append(error)
+            failed.set()
+
+        connecting = self._loop.create_task(
+            self.client.connect(
+                **options,
+                name=self._name,
+                connect_timeout=CONNECT_TIMEOUT,
+                ping_interval=_PING,
+                max_reconnect_attempts=-1,
+                reconnect_to_server_handler=_next_server,
+                error_cb=fault,
+                disconnected_cb=self._on_interrupted,
+                reconnected_cb=self._on_restored,
+                closed_cb=self._on_ended,
+            )
+        )
+        try:
+            # The client goes on for ever: each of the addresses is tried once, and then it is said what is wrong.
+            while not connecting.done() and len(self._faults) < len(self._settings.servers):
+                failed.clear()
+                waiting = self._loop.create_task(failed.wait())
+                await asyncio.wait({connecting, waiting}, return_when=asyncio.FIRST_COMPLETED)
+                waiting.cancel()
+            if not connecting.done() or connecting.exception() is not None:
+                raise self._unreachable(connecting)
+        except BaseException:
+            self._closing = True
+            connecting.cancel()
+            await asyncio.wait({connecting})
+            await self.client.close()
+            raise
+        self._faults.clear()
+        self._connected.set()
+        self._writer = self._loop.create_task(self._write())
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the server can be reached now."""
+        return self._connected.is_set()
+
+    @property
+    def limit(self) -> int:
+        """Bytes that a message may have."""
+        return min(self.client.max_payload, DATA_LIMIT)
+
+    def send(self, outgoing: Outgoing) -> None:
+        """Send a message; one with a topic may be dropped where too many wait."""
+        self._queue.append(outgoing)
+        if outgoing.topic:
+            self._waiting += 1
+            self._waiting_bytes += len(outgoing.data)
+            while self._waiting > QUEUE_MESSAGES or self._waiting_bytes > QUEUE_BYTES:
+                self._drop_oldest()
+        self._wake.set()
+
+    async def subscribe(
+        self, subject: str, take: Callable[[Msg], None], *, queue: str = ""
+    ) -> Subscription:
+        """Have each message of a subject taken; in force once `settled` returned.
+
+        Args:
+            subject: Which subject.
+            take: Called with each message, in the order of the wire.
+            queue: The queue group.
+        """
+        return await self.client.subscribe(subject, queue, future=_Sink(take))
+
+    async def unsubscribe(self, subscription: Subscription) -> None:
+        """End a subscription."""
+        with suppress(nats.errors.Error):  # the connection has ended: so has the subscription
+            await subscription.unsubscribe()
+
+    async def settled(self) -> None:
+        """Wait until the server has taken what was asked before; an interruption may last for `PATIENCE`.
+
+        Raises:
+            PeerGone: The server cannot be reached.
+        """
+        await self.patiently(self.client.flush)
+
+    async def patiently(self, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Ask the server something, again where the connection is lost meanwhile, for `PATIENCE`.
+
+        Args:
+            ask: What to ask; may be called more than once.
+
+        Raises:
+            PeerGone: The server cannot be reached.
+        """
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while True:
+                    await self._connected.wait()
+                    if self._closing:
+                        raise self.gone()
+                    lost = self._lost
+                    asking = self._loop.create_task(ask())
+                    asking.add_done_callback(_retrieve)
+                    try:
+                        await asyncio.wait({asking, lost}, return_when=asyncio.FIRST_COMPLETED)
+                        if asking.done() and not lost.done():
+                            return asking.result()
+                    finally:
+                        asking.cancel()
+        except (TimeoutError, nats.errors.ConnectionClosedError):
+            raise self.gone() from None
+
+    def gone(self) -> PeerGone:
+        """The error of what needs the server while it cannot be reached."""
+        if self._closing:
+            return PeerGone(f"the connection to NATS at {self._settings.shown} is closed")
+        last = f": {self._faults[-1]}" if self._faults else ""
+        return PeerGone(
+            f"NATS at {self._settings.shown} cannot be reached{last}",
+            hint="Symphony reconnects by itself; ask again once the server is back.",
+        )
+
+    async def close(self) -> None:
+        """Send what waits, if the server can be reached, and leave."""
+        if self._writer is None or self._closing:
+            return
+        if self.is_connected:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    while self._queue and self.is_connected:
+                        await asyncio.sleep(0)
+        self._end()
+        await self.client.close()
+
+    # -- what the client tells -----------------------------------------------------------------------
+
+    async def _on_interrupted(self) -> None:
+        if self._closing or not self._connected.is_set():
+            return
+        self._connected.clear()
+        self._lost.set_result(None)
+        self._queue = deque(outgoing for outgoing in self._queue if not outgoing.momentary)
+        self.interrupted(self.gone())
+
+    async def _on_restored(self) -> None:
+        self.reconnects += 1
+        self._faults.clear()
+        self._lost = self._loop.create_future()
+        self._connected.set()
+        self.restored()
+
+    async def _on_ended(self) -> None:
+        if self._closing:
+            return
+        reason = self.gone()
+        self._end()
+        self.ended(reason)
+
+    def _end(self) -> None:
+        self._closing = True
+        if not self._lost.done():
+            self._lost.set_result(None)
+        self._connected.set()  # who waits for it finds that it is closed
+        if self._writer is not None:
+            self._writer.cancel()
+
+    def _unreachable(self, connecting: asyncio.Task[None]) -> TransportError:
+        error = connecting.exception() if connecting.done() else self._faults[-1]
+        shown = self._settings.shown
+        if any(word in str(error) for word in ("Authorization", "Authentication", "auth")):
+            return TransportError(
+                f"NATS at {shown} refuses this client: {error}",
+                code="SYM-T057",
+                hint="Check `user`, `password`, `token`, `credentials` and `nkey` of symphony.transport-nats.",
+            )
+        return TransportError(
+            f"NATS at {shown} cannot be reached: {error or type(error).__name__}",
+            code="SYM-T056",
+            hint="Start `nats-server` there, or correct `url` of symphony.transport-nats.",
+        )
+
+    # -- writing -------------------------------------------------------------------------------------
+
+    async def _write(self) -> None:
+        while True:
+            await self._wake.wait()
+            await self._connected.wait()
+            while self._queue and self._connected.is_set():
+                outgoing = self._queue.popleft()
+                if outgoing.topic:
+                    self._waiting -= 1
+                    self._waiting_bytes -= len(outgoing.data)
+                try:
+                    await self.client.publish(outgoing.subject, outgoing.data, outgoing.reply)
+                except nats.errors.Error:
+                    # The connection is being lost: it goes again after that. Or this server takes less than the last.
+                    if len(outgoing.data) <= self.limit:
+                        self._queue.appendleft(outgoing)
+                        self._waiting += bool(outgoing.topic)
+                        self._waiting_bytes += len(outgoing.data) if outgoing.topic else 0
+                        await asyncio.sleep(_BACKOFF[0])
+            if not self._queue:
+                self._wake.clear()
+
+    def _drop_oldest(self) -> None:
+        for index, outgoing in enumerate(self._queue):  # almost always the first
+            if outgoing.topic:
+                del self._queue[index]
+                self._waiting -= 1
+                self._waiting_bytes -= len(outgoing.data)
+                self.dropped(outgoing.topic)
+                return
+
+
+def _next_server(addresses: list[Address], _: dict[str, Any]) -> tuple[Address | None, float]:
+    """The address to try next, and how long to wait: exponential backoff with jitter."""
+    address = min(addresses, key=lambda each: each.reconnects)
+    delay = min(_BACKOFF[0] * 2 ** min(address.reconnects, 10), _BACKOFF[1])
+    return address, delay * random.uniform(0.5, 1)  # noqa: S311 - spreads clients, keeps no secret
+
+
+def _retrieve(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()  # nobody waits for it any more where the connection was lost meanwhile
