@@ -15,6 +15,7 @@ ARROWS = {
     "symphony_ipc": {SDK},
     "symphony_core": {SDK, "symphony_workflow"},
     "symphony_isolation": {SDK, "symphony_ipc"},
+    "symphony_transports": {SDK, "symphony_ipc"},
     "symphony_host": {SDK, "symphony_core", "symphony_workflow", "symphony_ipc", "symphony_isolation"},
     "pit_artifact_store": {SDK},
     "pit_dag_tracker": {SDK, "symphony_workflow"},

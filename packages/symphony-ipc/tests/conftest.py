@@ -16,7 +16,7 @@ from symphony_ipc.connection import Connection
 from symphony_ipc.envelope import Envelope
 from symphony_ipc.framing import FrameReader, encode
 from symphony_ipc.handshake import Endpoint, connect_blocking
-from symphony_ipc.unix import from_socket
+from symphony_ipc.sockets import from_socket
 
 TOKEN = "a-token"
 Handler = Callable[[msgspec.Struct], Awaitable[msgspec.Struct]]

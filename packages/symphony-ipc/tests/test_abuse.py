@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from symphony_ipc.envelope import Envelope, Kind
 from symphony_ipc.framing import encode
 from symphony_ipc.payload import decode_error, encode_payload
-from symphony_ipc.serving import SERVED_AT_ONCE
 from symphony_ipc.window import WINDOW_BYTES, WINDOW_REQUESTS
+from symphony_ipc.working import SERVED_AT_ONCE
 from symphony_sdk.errors import Cancelled, DeadlineExceeded, MalformedMessage, PeerGone, SymphonyError
 from symphony_sdk.messages import Done, LogLine, Progress
 

@@ -114,10 +114,7 @@ def test_cancelling_the_awaiting_task_cancels_the_work(worker, eventually):
             with pytest.raises(asyncio.CancelledError):
                 await task
             await eventually(lambda: w.notifications == [LogLine("info", "cancelled 1")])
-            assert (
-                w.connection._asking._requests == 0
-                or await eventually(lambda: w.connection.counters.late) is None
-            )
+            assert w.connection.in_flight == 0 or await eventually(lambda: w.connection.counters.late) is None
 
     asyncio.run(main())
 

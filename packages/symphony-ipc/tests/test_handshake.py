@@ -11,7 +11,7 @@ from symphony_ipc.blocking import BlockingConnection
 from symphony_ipc.envelope import Envelope, Kind
 from symphony_ipc.framing import CONTROL_LIMIT, encode
 from symphony_ipc.handshake import Endpoint, Welcome, accept_blocking, connect_blocking
-from symphony_ipc.unix import from_socket
+from symphony_ipc.sockets import from_socket
 from symphony_sdk.errors import MalformedMessage, PeerGone, SymphonyError, TransportError
 
 

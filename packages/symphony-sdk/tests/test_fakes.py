@@ -15,7 +15,7 @@ from symphony_sdk.errors import (
     TransportError,
 )
 from symphony_sdk.events import RunCancelled, RunCompleted, RunFailed, RunPaused, RunStarted
-from symphony_sdk.messages import Done, Progress
+from symphony_sdk.messages import Done, LogLine, Progress
 from symphony_sdk.ports import (
     Account,
     ConductorPort,
@@ -340,18 +340,19 @@ def test_two_ends_of_a_connection_ask_each_other_until_it_closes():
         transport = FakeTransport()
         accepted = []
 
-        async def accept(connection):
-            accepted.append(connection)
+        async def count():
+            for step in range(3):
+                yield Progress(float(step))
 
         async def answer(message):
-            return Progress(1.0)
+            return count() if message == LogLine("info", "count") else Progress(1.0)
 
         async def hang(message):
             await asyncio.Event().wait()
 
-        listener = await transport.listen("here", accept, token=b"t", handler=answer)
+        listener = await transport.listen("here", accepted.append, token=b"t", handler=answer)
         with pytest.raises(TransportError, match="taken"):
-            await transport.listen("here", accept)
+            await transport.listen("here", accepted.append)
         with pytest.raises(TransportError, match="refused"):
             await transport.connect("here")
         ours = await transport.connect("here", token=b"t", handler=hang)
@@ -361,7 +362,22 @@ def test_two_ends_of_a_connection_ask_each_other_until_it_closes():
         with pytest.raises(DeadlineExceeded):
             await accepted[0].request(Done(), Done, timeout=0.01)
         assert await ours.ping(1.0) == 0.0
+        asked = ours.stream(LogLine("info", "count"), Progress, timeout=20)
+        assert [step.fraction async for step in asked] == [0.0, 1.0, 2.0]
+        with pytest.raises(MalformedMessage):
+            await anext(ours.stream(LogLine("info", "count"), Done))
+        with pytest.raises(TransportError) as caught:
+            await anext(ours.stream(Done(), Progress))
+        assert caught.value.code == "SYM-T016"
+        with pytest.raises(DeadlineExceeded):
+            await anext(accepted[0].stream(Done(), Progress, timeout=0.01))
+        ours.notify(Done())
+        assert accepted[0].notified == [Done()]
+        assert ours.is_open
         await ours.close()
+        assert not ours.is_open
+        with pytest.raises(PeerGone):
+            ours.notify(Done())
         assert isinstance(await accepted[0].wait_closed(), PeerGone)
         with pytest.raises(PeerGone):
             await ours.request(Done(), Progress)

@@ -1,4 +1,4 @@
-"""How Symphony's processes talk: envelope, framing, connections and transports.
+"""How Symphony's processes talk: envelope, framing and connections.
 
 The names below are imported when they are first used: a worker process that talks through
 `BlockingConnection` never imports asyncio.
@@ -10,27 +10,33 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from symphony_ipc.blocking import BlockingConnection
     from symphony_ipc.connection import Connection
-    from symphony_ipc.envelope import TRACEPARENT, Envelope, Kind
+    from symphony_ipc.counters import Counters
+    from symphony_ipc.envelope import IDEMPOTENCY_KEY, TRACEPARENT, Envelope, Kind
     from symphony_ipc.handshake import Endpoint, Session
     from symphony_ipc.incoming import IncomingCall, RequestHandler
-    from symphony_ipc.unix import UnixListener, UnixTransport, from_socket
+    from symphony_ipc.router import Answered, Forwarded, Router
+    from symphony_ipc.sockets import from_socket
 
 __all__ = [
+    "IDEMPOTENCY_KEY",
     "TRACEPARENT",
+    "Answered",
     "BlockingConnection",
     "Connection",
+    "Counters",
     "Endpoint",
     "Envelope",
+    "Forwarded",
     "IncomingCall",
     "Kind",
     "RequestHandler",
+    "Router",
     "Session",
-    "UnixListener",
-    "UnixTransport",
     "from_socket",
 ]
 
 _MODULES = {
+    "IDEMPOTENCY_KEY": "envelope",
     "TRACEPARENT": "envelope",
     "BlockingConnection": "blocking",
     "Connection": "connection",
@@ -39,10 +45,12 @@ _MODULES = {
     "IncomingCall": "incoming",
     "Kind": "envelope",
     "RequestHandler": "incoming",
+    "Answered": "router",
+    "Counters": "counters",
+    "Forwarded": "router",
+    "Router": "router",
     "Session": "handshake",
-    "UnixListener": "unix",
-    "UnixTransport": "unix",
-    "from_socket": "unix",
+    "from_socket": "sockets",
 }
 
 

@@ -1,12 +1,12 @@
 """A connection of the host: many requests at once in both directions, on an asyncio event loop."""
 
 import asyncio
-import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, cast
 
 import msgspec
 from symphony_sdk.errors import (
+    BusError,
     DeadlineExceeded,
     MalformedMessage,
     PeerGone,
@@ -16,8 +16,10 @@ from symphony_sdk.errors import (
 from symphony_sdk.messages import message_type
 from symphony_sdk.ports.transport import RequestHandler
 
+from symphony_ipc.asking import Asked, Asking, NotifyCallback
+from symphony_ipc.counters import Counters
 from symphony_ipc.envelope import TRACEPARENT, Envelope, Kind
-from symphony_ipc.framing import Buffer, FrameReader, encode
+from symphony_ipc.framing import Buffer, FrameReader, describe, encode
 from symphony_ipc.handshake import HANDSHAKE_LIMIT, Endpoint, Session, hello, silent_peer, welcome, welcomed
 from symphony_ipc.payload import (
     MessageT,
@@ -27,58 +29,17 @@ from symphony_ipc.payload import (
     encode_error,
     encode_payload,
 )
+from symphony_ipc.router import Answered, Forwarded, Router
 from symphony_ipc.serving import Serving
-from symphony_ipc.window import Window
+from symphony_ipc.streaming import items
+from symphony_ipc.working import Work
+from symphony_ipc.writing import Outbox
 
 UNASKED_PER_SECOND: Final = 10_000
 """Notifications, PINGs and answers to nothing that are taken; a peer that sends more is not read for a while."""
 
 CLOSE_TIMEOUT: Final = 1.0
 """Seconds that `close` gives the peer to read what was sent to it."""
-
-NotifyCallback = Callable[[msgspec.Struct], None]
-
-
-class Counters(msgspec.Struct):
-    """What a connection ignored, because it does no harm.
-
-    Args:
-        late: Answers to requests that were cancelled or whose deadline had passed.
-        unknown: Answers to requests that were never asked or have been answered.
-        notifications: Notifications that nobody listens to, or of a type that is not known here.
-    """
-
-    late: int = 0
-    unknown: int = 0
-    notifications: int = 0
-
-
-class _Asked:
-    """A request of this end, from when it is made until the peer has answered it."""
-
-    __slots__ = (
-        "abandoned",
-        "deadline",
-        "future",
-        "id",
-        "idempotency_key",
-        "on_notify",
-        "payload",
-        "timer",
-        "traceparent",
-        "type",
-    )
-
-    def __init__(self, call_id: int, message: msgspec.Struct, future: asyncio.Future[Envelope]) -> None:
-        self.id = call_id
-        self.type = message_type(message)
-        self.payload = encode_payload(message)
-        self.future = future
-        self.abandoned: float | None = None
-        self.deadline: float | None = None
-        self.traceparent = TRACEPARENT.get()
-        self.idempotency_key = ""
-        self.on_notify: NotifyCallback | None = None
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -89,12 +50,17 @@ class Connection(asyncio.BufferedProtocol):
         accepts: Whether it waits for a HELLO or says it.
         handler: Answers the requests of the peer; without one each gets an error.
         on_notify: Takes notifications that belong to no request.
+        on_open: Takes the connection when it has shaken hands, before anything else of it is read.
 
     Attributes:
         endpoint: This end.
         session: What the handshake agreed on; set once `opened` is done.
         closed: Set when the connection has ended.
-        counters: What was ignored.
+        counters: What was carried, and what was ignored.
+        router: Takes what the peer publishes and asks of others; None where nothing is passed on.
+        congested: Whether the peer reads too slowly for what it is sent.
+        on_drained: Called when it no longer is.
+        last_heard: When the peer was heard last, in seconds of the event loop's clock.
     """
 
     session: Session
@@ -106,14 +72,24 @@ class Connection(asyncio.BufferedProtocol):
         accepts: bool,
         handler: RequestHandler | None = None,
         on_notify: NotifyCallback | None = None,
+        on_open: "Callable[[Connection], None] | None" = None,
     ) -> None:
         self.endpoint = endpoint
         self.closed = asyncio.Event()
         self.counters = Counters()
+        self.router: Router | None = None
+        self.congested = False
+        self.on_drained: Callable[[], None] | None = None
         self._loop = asyncio.get_running_loop()
+        self.last_heard = self._loop.time()
         self._accepts = accepts
-        self._serving = Serving(handler, self._write)
+        self._outbox = Outbox(self.counters)
+        self._write = self._outbox.write
+        self._asking = Asking(self._write, self.counters)
+        self._serving = Serving(self._write)
+        self._work = Work(handler)
         self._on_notify = on_notify
+        self._on_open = on_open
         self._transport: asyncio.Transport
         self._reader = FrameReader(HANDSHAKE_LIMIT)
         self._max_frame = HANDSHAKE_LIMIT
@@ -121,15 +97,10 @@ class Connection(asyncio.BufferedProtocol):
         self._peer = f"the peer of {endpoint.name!r}"
         self._ended = False
         self._reason: SymphonyError | None = None
-        self._paused = False
         self._pong_owed = 0
         self._unasked = 0
         self._unasked_window: asyncio.TimerHandle | None = None
-        self._last_id = 0
-        self._timer: asyncio.TimerHandle | None = None
-        self._waiting: dict[int, _Asked] = {}
-        self._asked: dict[int, _Asked] = {}
-        self._asking = Window()
+        self._last_ping = 0
         self._pings: dict[int, asyncio.Future[None]] = {}
 
     # -- for those who ask ---------------------------------------------------------------------------
@@ -178,23 +149,57 @@ class Connection(asyncio.BufferedProtocol):
             MalformedMessage: The answer is not of that type.
             TransportError: The message cannot be sent, or this end has closed the connection.
         """
-        if self._ended:
-            raise self._gone()
-        self._last_id += 1
-        asked = _Asked(self._last_id, message, self._loop.create_future())
-        asked.idempotency_key = idempotency_key
-        asked.on_notify = on_notify
-        if timeout is not None:
-            asked.deadline = self._loop.time() + timeout
-            self._arm(asked.deadline)
-        self._waiting[asked.id] = asked
-        self._send_waiting()
+        future: asyncio.Future[Envelope] = self._loop.create_future()
+
+        def answered(envelope: Envelope) -> None:
+            if not future.done():
+                future.set_result(envelope)
+
+        asked = self._asking.ask(self._request(message, timeout, idempotency_key), answered, on_notify)
         try:
-            answer = await asked.future
+            answer = await future
         except asyncio.CancelledError:
-            self._abandon(asked)
+            asked.abandon()
             raise
         return answer_of(answer, response)
+
+    def stream(
+        self, message: msgspec.Struct, item: type[MessageT], *, timeout: float | None = None, window: int = 32
+    ) -> AsyncIterator[MessageT]:
+        """Ask for many messages. Closing the iterator, or cancelling the task in it, ends the work there.
+
+        The request is sent when the first of them is asked for.
+
+        Args:
+            message: A registered message.
+            item: Type of each message of the answer.
+            timeout: Seconds for all of them; None for no bound.
+            window: Items that the other side may be ahead of the one who takes them.
+
+        Raises:
+            SymphonyError: What the other side raised, after the items that came before.
+            DeadlineExceeded: `timeout` passed; the other side is told to stop.
+            PeerGone: The connection ended first.
+            MalformedMessage: An item is not of that type.
+            TransportError: The message cannot be sent, this end has closed the connection, or the answer is
+                a single message (`SYM-T016`).
+        """
+        envelope = self._request(message, timeout)
+        envelope.credit = max(window, 1)
+        return items(self._asking, envelope, item)
+
+    def notify(self, message: msgspec.Struct) -> None:
+        """Tell the other side something that has no answer.
+
+        Args:
+            message: A registered message.
+
+        Raises:
+            TransportError: The message is too large or cannot be encoded.
+            PeerGone: The connection has ended.
+        """
+        envelope = Envelope(Kind.NOTIFY, type=message_type(message), payload=encode_payload(message))
+        self.send(encode(envelope, self._max_frame))
 
     async def ping(self, timeout: float) -> float:
         """Seconds until the other side answered; it does so even while it is busy with requests.
@@ -208,8 +213,8 @@ class Connection(asyncio.BufferedProtocol):
         """
         if self._ended:
             raise self._gone()
-        self._last_id += 1
-        ping_id, future = self._last_id, self._loop.create_future()
+        self._last_ping += 1
+        ping_id, future = self._last_ping, self._loop.create_future()
         self._pings[ping_id] = future
         started = self._loop.time()
         late = DeadlineExceeded(f"{self._peer} did not answer a PING within {timeout:g} s")
@@ -233,7 +238,12 @@ class Connection(asyncio.BufferedProtocol):
 
         In seconds of the event loop's clock. A side that ends its cancelled work answers it, if late.
         """
-        return min((asked.abandoned for asked in self._asked.values() if asked.abandoned), default=None)
+        return self._asking.abandoned_since
+
+    @property
+    def in_flight(self) -> int:
+        """Requests of this end that wait for their final answer."""
+        return self._asking.in_flight
 
     async def wait_closed(self) -> SymphonyError | None:
         """Wait for the end, and say why it came; None where this side closed."""
@@ -248,13 +258,38 @@ class Connection(asyncio.BufferedProtocol):
             await self.closed.wait()
         finally:
             timer.cancel()
-        await self._serving.stopped()
+        await self._work.stopped()
+
+    # -- for the bus ---------------------------------------------------------------------------------
+
+    def forward(self, envelope: Envelope, answered: Answered) -> Asked:
+        """Pass a request on as it is: nothing of it is decoded, and no task waits for its answer.
+
+        Args:
+            envelope: A REQUEST; it is given a number of this connection. Its deadline runs from now.
+            answered: Takes ITEM envelopes, then one RESPONSE or ERROR; the ERROR is made here where the
+                request cannot be sent, its deadline passes or the connection ends.
+        """
+        return self._asking.ask(envelope, answered)
+
+    def send(self, frame: tuple[Buffer, ...]) -> None:
+        """Send a frame that is encoded already, such as one for many.
+
+        Args:
+            frame: What [encode][symphony_ipc.framing.encode] gave.
+
+        Raises:
+            PeerGone: The connection has ended.
+        """
+        if self._ended:
+            raise self._gone()
+        self._write(frame)
 
     # -- for the event loop --------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Say HELLO, or wait for it."""
-        self._transport = cast("asyncio.Transport", transport)
+        self._transport = self._outbox.transport = cast("asyncio.Transport", transport)
         if not self._accepts:
             self._write(encode(hello(self.endpoint), HANDSHAKE_LIMIT))
 
@@ -264,10 +299,15 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what has come in; a peer that breaks the protocol is told so and cut off."""
+        counters = self.counters
+        counters.bytes_in += nbytes
+        self.last_heard = self._loop.time()
+        self._outbox.begin_batch()
         try:
             for envelope in self._reader.received(nbytes):
                 if self._ended:
                     return
+                counters.frames_in += 1
                 if self._opened.done():
                     self._dispatch(envelope)
                 else:
@@ -276,6 +316,8 @@ class Connection(asyncio.BufferedProtocol):
             if not self._ended and not isinstance(error, PeerGone):
                 self._write(encode_error(0, error))
             self._end(error)
+        finally:
+            self._outbox.end_batch()
 
     def eof_received(self) -> None:
         """The peer sends no more: close."""
@@ -288,17 +330,20 @@ class Connection(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         """The peer does not read: hold back new requests, and start none of its own."""
-        self._paused = True
-        self._serving.pause()
+        self.congested = True
+        self._asking.pause()
+        self._work.pause()
 
     def resume_writing(self) -> None:
         """The peer reads again."""
-        self._paused = False
+        self.congested = False
         if self._pong_owed:
             pong_id, self._pong_owed = self._pong_owed, 0
             self._write(encode(Envelope(Kind.PONG, pong_id)))
-        self._send_waiting()
-        self._serving.resume()
+        self._asking.resume()
+        self._work.resume()
+        if self.on_drained is not None:
+            self.on_drained()
 
     # -- what comes in -------------------------------------------------------------------------------
 
@@ -309,15 +354,26 @@ class Connection(asyncio.BufferedProtocol):
         else:
             self.session = welcomed(envelope, self.endpoint)
         self._peer = repr(self.session.peer)
-        self._max_frame = self._reader.max_frame = self._serving.max_frame = self.session.max_frame
+        self._max_frame = self._reader.max_frame = self.session.max_frame
+        self._serving.max_frame = self._asking.max_frame = self.session.max_frame
         self._opened.set_result(None)
+        if self._on_open is not None:
+            self._on_open(self)
 
     def _dispatch(self, envelope: Envelope) -> None:
         kind = envelope.kind
         if kind is Kind.RESPONSE or (kind is Kind.ERROR and envelope.id):
-            self._take_answer(envelope)
+            if not self._asking.take(envelope):
+                self._count_unasked()
         elif kind is Kind.REQUEST:
-            self._serving.take(envelope)
+            self._serving.take(envelope, self._route if envelope.to else self._work.ask)
+        elif kind is Kind.ITEM:
+            if not self._asking.take_item(envelope):
+                self._count_unasked()
+        elif kind is Kind.PUBLISH:
+            self._take_published(envelope)
+        elif kind is Kind.CREDIT:
+            self._serving.credit(envelope.id, envelope.credit)
         elif kind is Kind.NOTIFY:
             self._count_unasked()
             self._take_notification(envelope)
@@ -325,7 +381,7 @@ class Connection(asyncio.BufferedProtocol):
             self._serving.cancel(envelope.id)
         elif kind is Kind.PING:
             self._count_unasked()
-            if self._paused:  # it is owed the latest only, however many it sends without reading
+            if self.congested:  # it is owed the latest only, however many it sends without reading
                 self._pong_owed = envelope.id
             else:
                 self._write(encode(Envelope(Kind.PONG, envelope.id)))
@@ -342,25 +398,24 @@ class Connection(asyncio.BufferedProtocol):
         else:
             raise MalformedMessage(f"{self._peer} sent {kind.name} after the handshake")
 
-    def _take_answer(self, envelope: Envelope) -> None:
-        asked = self._asked.pop(envelope.id, None)
-        if asked is None:
-            self.counters.unknown += 1
+    def _route(self, envelope: Envelope, answered: Answered) -> Forwarded:
+        if self.router is None:
+            raise BusError(
+                f"nobody here passes requests on to {describe(envelope.to)}",
+                code="SYM-T021",
+                hint="The process at this end of the connection has no bus attached to it.",
+            )
+        return self.router.asked(self, envelope, answered)
+
+    def _take_published(self, envelope: Envelope) -> None:
+        if self.router is None:
+            self.counters.notifications += 1
             self._count_unasked()
-            return
-        self._asking.release(len(asked.payload))
-        if asked.future.done():
-            self.counters.late += 1
         else:
-            asked.future.set_result(envelope)
-        self._send_waiting()
+            self.router.published(self, envelope)
 
     def _take_notification(self, envelope: Envelope) -> None:
-        if envelope.id:
-            asked = self._asked.get(envelope.id)
-            listener = None if asked is None or asked.future.done() else asked.on_notify
-        else:
-            listener = self._on_notify
+        listener = self._asking.listener(envelope.id) if envelope.id else self._on_notify
         if listener is None:
             self.counters.notifications += 1
             return
@@ -390,85 +445,38 @@ class Connection(asyncio.BufferedProtocol):
         self._unasked_window = None
         self._transport.resume_reading()
 
-    # -- asking --------------------------------------------------------------------------------------
-
-    def _send_waiting(self) -> None:
-        while self._waiting and not self._paused and not self._ended:
-            asked = next(iter(self._waiting.values()))
-            size = len(asked.payload)
-            if not self._asking.admits(size):
-                return
-            del self._waiting[asked.id]
-            envelope = Envelope(
-                Kind.REQUEST,
-                asked.id,
-                asked.type,
-                None if asked.deadline is None else max(asked.deadline - self._loop.time(), 0.0),
-                asked.traceparent,
-                asked.idempotency_key,
-                payload=asked.payload,
-            )
-            try:
-                frame = encode(envelope, self._max_frame)
-            except TransportError as error:
-                _fail(asked.future, error)
-                continue
-            self._asking.take(size)
-            self._asked[asked.id] = asked
-            self._write(frame)
-
-    def _arm(self, deadline: float) -> None:
-        """One timer serves all deadlines: nearly every request is answered before its own."""
-        if self._timer is None or deadline < self._timer.when():
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer = self._loop.call_at(deadline, self._expire)
-
-    def _expire(self) -> None:
-        self._timer = None
-        # A timer may come a little early: by the resolution of the clock.
-        now = self._loop.time() + time.get_clock_info("monotonic").resolution
-        for asked in (*self._waiting.values(), *self._asked.values()):
-            if asked.deadline is None or asked.future.done():
-                continue
-            if asked.deadline <= now:
-                _fail(asked.future, DeadlineExceeded(f"no answer to {asked.type!r} came before its deadline"))
-                self._abandon(asked)
-            else:
-                self._arm(asked.deadline)
-
-    def _abandon(self, asked: _Asked) -> None:
-        if self._waiting.pop(asked.id, None) is None and asked.id in self._asked and not self._ended:
-            asked.abandoned = self._loop.time()
-            asked.on_notify = None
-            self._write(encode(Envelope(Kind.CANCEL, asked.id)))
+    def _request(self, message: msgspec.Struct, timeout: float | None, key: str = "") -> Envelope:
+        return Envelope(
+            Kind.REQUEST,
+            0,
+            message_type(message),
+            None if timeout is None else max(timeout, 0.0),
+            TRACEPARENT.get(),
+            key,
+            payload=encode_payload(message),
+        )
 
     # -- the end -------------------------------------------------------------------------------------
-
-    def _write(self, frame: tuple[Buffer, ...]) -> None:
-        for buffer in frame:
-            self._transport.write(buffer)
 
     def _end(self, reason: SymphonyError | None) -> None:
         if self._ended:
             return
         self._ended = True
         self._reason = reason
-        requests = (*self._waiting.values(), *self._asked.values())
-        futures: list[asyncio.Future[Any]] = [asked.future for asked in requests]
-        for future in (*futures, *self._pings.values(), self._opened):
+        self._asking.stop(self._gone())
+        for future in (*self._pings.values(), self._opened):
             _fail(future, self._gone())
         self._serving.stop()
+        self._work.stop()
         if self._unasked_window is not None:
             self._unasked_window.cancel()
-        self._waiting.clear()
-        self._asked.clear()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._outbox.flush()
         if reason is None or not self._transport.get_write_buffer_size():
             self._transport.close()
         else:  # the peer is at fault or gone: it is not waited for
             self._transport.abort()
+        if self.router is not None:
+            self.router.lost(self, reason)
 
     def _gone(self) -> SymphonyError:
         reason = self._reason

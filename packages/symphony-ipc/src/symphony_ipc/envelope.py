@@ -38,6 +38,9 @@ EMPTY: Final = memoryview(b"")
 TRACEPARENT: ContextVar[str] = ContextVar("traceparent", default="")
 """W3C trace context of the work at hand; every request takes it along."""
 
+IDEMPOTENCY_KEY: ContextVar[str] = ContextVar("idempotency_key", default="")
+"""Key of the request at hand, for a handler that must not do its work twice; empty where it has none."""
+
 
 class Envelope(msgspec.Struct, array_like=True, gc=False):
     """One message on the wire: a MessagePack array of these fields, in this order.

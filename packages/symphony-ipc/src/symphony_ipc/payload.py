@@ -103,13 +103,32 @@ def answer_of(envelope: Envelope, response_type: type[MessageT]) -> MessageT:
     """
     if envelope.kind is Kind.ERROR:
         raise decode_error(envelope.payload)
-    expected = message_type(response_type)
-    if envelope.type != expected:
-        raise MalformedMessage(
-            f"the answer is of type {describe(envelope.type)}; expected {expected!r}",
-            hint="Both ends must run compatible versions; see `symphony doctor`.",
+    return _decode_expected(envelope, response_type)
+
+
+def item_of(envelope: Envelope, item_type: type[MessageT]) -> MessageT | None:
+    """The message in an ITEM of a stream; None where the stream has ended in order.
+
+    Args:
+        envelope: What the peer answered: ITEM, RESPONSE or ERROR.
+        item_type: Class that an item must have.
+
+    Raises:
+        SymphonyError: The one that the peer ended the stream with.
+        MalformedMessage: The item is of another type or cannot be decoded.
+        TransportError: The peer answers with a single message (`SYM-T016`).
+    """
+    if envelope.kind is Kind.ITEM:
+        return _decode_expected(envelope, item_type)
+    if envelope.kind is Kind.ERROR:
+        raise decode_error(envelope.payload)
+    if envelope.type:
+        raise TransportError(
+            f"a stream was asked for, and the answer is a single {describe(envelope.type)}",
+            code="SYM-T016",
+            hint="Ask with `request`.",
         )
-    return decode_payload(response_type, envelope.payload)
+    return None
 
 
 def decode_error(payload: memoryview) -> SymphonyError:
@@ -117,17 +136,17 @@ def decode_error(payload: memoryview) -> SymphonyError:
     return error_from_payload(decode_typed(_ERROR, payload, "an error"))
 
 
-def encode_error(call_id: int, error: SymphonyError) -> tuple[Buffer, ...]:
-    """The frame that carries an error; one that is too large or cannot be encoded goes in a short form.
+def error_envelope(error: SymphonyError, call_id: int = 0) -> Envelope:
+    """The ERROR that carries an error; one that is too large or cannot be encoded goes in a short form.
 
     Args:
-        call_id: The request that failed; 0 where it is the connection.
         error: Why.
+        call_id: The request that failed; 0 where it is the connection.
     """
     try:
         payload = memoryview(_ENCODER.encode(error.payload()))
         if len(payload) < CONTROL_LIMIT // 2:
-            return encode(Envelope(Kind.ERROR, call_id, payload=payload))
+            return Envelope(Kind.ERROR, call_id, payload=payload)
     except (TypeError, ValueError, OverflowError, RecursionError):
         pass  # details are not JSON-like, or text is not Unicode: the short form has neither
     short = ErrorPayload(
@@ -140,7 +159,26 @@ def encode_error(call_id: int, error: SymphonyError) -> tuple[Buffer, ...]:
         column=error.column,
         traceback=_printable(error.traceback),
     )
-    return encode(Envelope(Kind.ERROR, call_id, payload=memoryview(_ENCODER.encode(short))))
+    return Envelope(Kind.ERROR, call_id, payload=memoryview(_ENCODER.encode(short)))
+
+
+def encode_error(call_id: int, error: SymphonyError) -> tuple[Buffer, ...]:
+    """The frame that carries an error; see [error_envelope][symphony_ipc.payload.error_envelope].
+
+    Args:
+        call_id: The request that failed; 0 where it is the connection.
+        error: Why.
+    """
+    return encode(error_envelope(error, call_id))
+
+
+def _decode_expected(envelope: Envelope, expected: type[MessageT]) -> MessageT:
+    if envelope.type != message_type(expected):
+        raise MalformedMessage(
+            f"the answer is of type {describe(envelope.type)}; expected {message_type(expected)!r}",
+            hint="Both ends must run compatible versions; see `symphony doctor`.",
+        )
+    return decode_payload(expected, envelope.payload)
 
 
 def _printable(text: str) -> str:

@@ -541,11 +541,35 @@ CATALOGUE: dict[str, ErrorCode] = {
         "Request has its answer already",
         "Each request is answered exactly once; a second answer was to be sent.",
     ),
+    "SYM-T015": ErrorCode(
+        "Answer is a stream",
+        "A request was asked for one answer, and the other side answers it with a stream of them. Ask with "
+        "`stream` and iterate over what it returns.",
+    ),
+    "SYM-T016": ErrorCode(
+        "Answer is not a stream",
+        "A request was asked for a stream of answers, and the other side has a single one. Ask with `request`.",
+    ),
+    "SYM-T017": ErrorCode(
+        "Idempotency key was used for something else",
+        "Two requests of different types, or to different endpoints, had the same idempotency key. A key names "
+        "one request and its repetitions; make a new one for each request.",
+    ),
+    "SYM-T018": ErrorCode(
+        "Too many requests with keys are under way",
+        "A process works on so many requests with idempotency keys that it could not promise to carry out another "
+        "one only once. It was not begun; ask again later.",
+    ),
     "SYM-T020": ErrorCode(
         "Not a topic",
         "A topic, a pattern or the name of an endpoint is not one. Topics and names are words joined by dots, such "
         "as `run.started`; in a pattern `*` stands for one word and `>`, at the end, for one or more. Topics that "
         "begin with `_` are the bus's own: anyone may subscribe to them, nobody else may publish to them.",
+    ),
+    "SYM-T021": ErrorCode(
+        "No such endpoint",
+        "A request names an endpoint that nobody has registered, or that the process it was sent to does not "
+        "know the way to. `symphony_sdk.ports.bus.BusPort.endpoints` lists those that there are.",
     ),
     "SYM-T022": ErrorCode(
         "No such endpoint",
@@ -565,6 +589,27 @@ CATALOGUE: dict[str, ErrorCode] = {
     "SYM-T025": ErrorCode(
         "Bus cannot be used like this",
         "The node of the bus has been closed, has an uplink already, or knows the connection already.",
+    ),
+    "SYM-T030": ErrorCode(
+        "Transport is not for this system",
+        "A transport was asked for that another operating system has: named pipes are for Windows; unix sockets, "
+        "stdio and shared memory for the others. The message says which is meant here.",
+    ),
+    "SYM-T031": ErrorCode(
+        "Program cannot be started",
+        "A program that was to be talked to over its standard input and output is not there, may not be executed, "
+        "or its command line cannot be read.",
+    ),
+    "SYM-T032": ErrorCode(
+        "Not a pipe",
+        "A connection over standard input and output needs a pipe or a socket for each, and takes both once. They "
+        "are a file, a terminal or closed, or they have been taken already. Usually the program was started by "
+        "hand: it is meant to be started by the one that talks to it.",
+    ),
+    "SYM-T033": ErrorCode(
+        "Program ended before it answered",
+        "A program that was started to be talked to over its standard input and output came to its end instead of "
+        "introducing itself. The message has its exit code and its last words.",
     ),
     # -- O: port -----------------------------------------------------------------------------------
     "SYM-O001": ErrorCode(

@@ -1,6 +1,6 @@
 """TransportPort: how two processes of Symphony reach each other."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -9,8 +9,9 @@ from symphony_sdk.errors import SymphonyError
 
 Response = TypeVar("Response", bound=msgspec.Struct)
 
-RequestHandler = Callable[[msgspec.Struct], Awaitable[msgspec.Struct]]
-"""Answers a request of the other side with a message, or raises the SymphonyError that it gets."""
+RequestHandler = Callable[[msgspec.Struct], Awaitable[msgspec.Struct | AsyncIterator[msgspec.Struct]]]
+"""Answers a request with a message, or with an iterator of messages where it is a stream, or raises the
+SymphonyError that the other side gets."""
 
 
 class ConnectionPort(Protocol):
@@ -41,6 +42,34 @@ class ConnectionPort(Protocol):
             MalformedMessage: The answer is not of that type.
         """
 
+    def stream(
+        self, message: msgspec.Struct, item: type[Response], *, timeout: float | None = None, window: int = 32
+    ) -> AsyncIterator[Response]:
+        """Ask for many messages. Closing the iterator, or cancelling the task in it, ends the work there.
+
+        Args:
+            message: A registered message.
+            item: Type of each message of the answer.
+            timeout: Seconds for all of them; None for no bound.
+            window: Items that the other side may be ahead of the one who takes them.
+
+        Raises:
+            SymphonyError: What the other side raised, after the items that came before.
+            DeadlineExceeded: `timeout` passed.
+            PeerGone: The connection ended first.
+            MalformedMessage: An item is not of that type.
+        """
+
+    def notify(self, message: msgspec.Struct) -> None:
+        """Tell the other side something that has no answer.
+
+        Args:
+            message: A registered message.
+
+        Raises:
+            PeerGone: The connection has ended.
+        """
+
     async def ping(self, timeout: float) -> float:
         """Seconds until the other side answered; it does so even while it is busy with requests.
 
@@ -51,6 +80,10 @@ class ConnectionPort(Protocol):
             DeadlineExceeded: `timeout` passed.
             PeerGone: The connection ended first.
         """
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be asked."""
 
     async def wait_closed(self) -> SymphonyError | None:
         """Wait for the end, and say why it came; None where this side closed."""
@@ -94,7 +127,7 @@ class TransportPort(Protocol):
     async def listen(
         self,
         address: str,
-        on_connection: Callable[[ConnectionPort], Awaitable[None]],
+        on_connection: Callable[[ConnectionPort], None],
         *,
         token: bytes = b"",
         handler: RequestHandler | None = None,
@@ -103,7 +136,7 @@ class TransportPort(Protocol):
 
         Args:
             address: Where to listen.
-            on_connection: Takes each connection that shook hands.
+            on_connection: Takes each connection that shook hands, before anything else of it is read.
             token: The secret to expect.
             handler: Answers what the other sides ask.
 

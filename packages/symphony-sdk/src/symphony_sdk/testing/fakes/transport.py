@@ -2,8 +2,9 @@
 
 import asyncio
 import hmac
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -18,6 +19,9 @@ class FakeConnection:
 
     Args:
         handler: Answers what the other end asks.
+
+    Attributes:
+        notified: What the other end told.
     """
 
     def __init__(self, handler: RequestHandler | None) -> None:
@@ -25,6 +29,7 @@ class FakeConnection:
         self._closed = asyncio.Event()
         self._reason: SymphonyError | None = None
         self.other: FakeConnection = self
+        self.notified: list[msgspec.Struct] = []
 
     async def request(
         self,
@@ -36,24 +41,53 @@ class FakeConnection:
         on_notify: Callable[[msgspec.Struct], None] | None = None,
     ) -> Response:
         """Ask the other end."""
-        if self._closed.is_set():
-            raise PeerGone("the connection is closed")
-        if self.other._handler is None:
-            raise TransportError("the other side answers nothing")
         try:
             async with asyncio.timeout(timeout):
-                answer = await self.other._handler(message)
+                answer = await self._answer(message)
         except TimeoutError as error:
             raise DeadlineExceeded(f"no answer within {timeout} s") from error
         if not isinstance(answer, response):
             raise MalformedMessage(f"expected {response.__name__}, got {type(answer).__name__}")
         return answer
 
+    async def stream(
+        self, message: msgspec.Struct, item: type[Response], *, timeout: float | None = None, window: int = 32
+    ) -> AsyncIterator[Response]:
+        """Ask the other end for many messages; it makes each when it is asked for."""
+        deadline = None if timeout is None else asyncio.get_running_loop().time() + timeout
+        try:
+            async with asyncio.timeout_at(deadline):
+                answer = await self._answer(message)
+            if isinstance(answer, msgspec.Struct):
+                raise TransportError(f"{type(message).__name__} has a single answer", code="SYM-T016")
+            async with aclosing(cast("Any", answer)) as items:
+                while True:
+                    async with asyncio.timeout_at(deadline):
+                        one = await anext(items)
+                    if not isinstance(one, item):
+                        raise MalformedMessage(f"expected {item.__name__}, got {type(one).__name__}")
+                    yield one
+        except StopAsyncIteration:
+            return
+        except TimeoutError as error:
+            raise DeadlineExceeded(f"no end of the answer within {timeout} s") from error
+
+    def notify(self, message: msgspec.Struct) -> None:
+        """Tell the other end; it keeps what it was told."""
+        if not self.is_open:
+            raise PeerGone("the connection is closed")
+        self.other.notified.append(message)
+
     async def ping(self, timeout: float) -> float:
         """At once."""
         if self._closed.is_set():
             raise PeerGone("the connection is closed")
         return 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether neither end has closed it."""
+        return not self._closed.is_set()
 
     async def wait_closed(self) -> SymphonyError | None:
         """Wait for the end."""
@@ -66,6 +100,13 @@ class FakeConnection:
             self.other._reason = PeerGone("the other side closed the connection")
             self._closed.set()
             self.other._closed.set()
+
+    async def _answer(self, message: msgspec.Struct) -> msgspec.Struct | AsyncIterator[msgspec.Struct]:
+        if self._closed.is_set():
+            raise PeerGone("the connection is closed")
+        if self.other._handler is None:
+            raise TransportError("the other side answers nothing")
+        return await self.other._handler(message)
 
 
 class FakeListener(msgspec.Struct):
@@ -83,7 +124,7 @@ class FakeListener(msgspec.Struct):
     listeners: "dict[str, FakeListener]"
     token: bytes
     handler: RequestHandler | None
-    on_connection: Callable[[ConnectionPort], Awaitable[None]]
+    on_connection: Callable[[ConnectionPort], None]
 
     async def close(self) -> None:
         """Take no further connection."""
@@ -109,13 +150,13 @@ class FakeTransport:
             raise TransportError(f"{address!r} refused the token")
         ours, theirs = FakeConnection(handler), FakeConnection(listener.handler)
         ours.other, theirs.other = theirs, ours
-        await listener.on_connection(theirs)
+        listener.on_connection(theirs)
         return ours
 
     async def listen(
         self,
         address: str,
-        on_connection: Callable[[ConnectionPort], Awaitable[None]],
+        on_connection: Callable[[ConnectionPort], None],
         *,
         token: bytes = b"",
         handler: RequestHandler | None = None,

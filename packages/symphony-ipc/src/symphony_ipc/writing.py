@@ -1,0 +1,81 @@
+"""What a connection sends: the frames that one batch of incoming frames causes leave in one system call."""
+
+import asyncio
+import threading
+from typing import Final
+
+from symphony_ipc.counters import Counters
+from symphony_ipc.framing import Buffer
+
+_JOINED: Final = 64 << 10  # bytes: so many are joined and sent, and do not wait any longer
+
+
+class _Batch(threading.local):
+    """The batch that the event loop of this thread is at, and the outboxes that have something to send."""
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self.outboxes: list[Outbox] = []
+
+
+class Outbox:
+    """The frames for one peer.
+
+    Args:
+        counters: Counts them.
+
+    Attributes:
+        transport: Where they go.
+    """
+
+    transport: asyncio.Transport
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+        self._batch = _BATCH
+        self._frames: list[Buffer] = []
+        self._size = 0
+
+    def write(self, frame: tuple[Buffer, ...]) -> None:
+        """Send a frame; within a batch it goes at its end, together with others."""
+        counters = self._counters
+        counters.frames_out += 1
+        if not self._batch.depth:
+            for buffer in frame:
+                counters.bytes_out += len(buffer)
+                self.transport.write(buffer)
+            return
+        if not self._frames:
+            self._batch.outboxes.append(self)
+        for buffer in frame:
+            self._size += len(buffer)
+            self._frames.append(buffer)
+        if self._size >= _JOINED:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what waits for the end of the batch."""
+        frames, self._frames = self._frames, []
+        size, self._size = self._size, 0
+        self._counters.bytes_out += size
+        if len(frames) > 1 and size < 2 * _JOINED:
+            self.transport.write(b"".join(frames))
+        else:
+            for buffer in frames:
+                self.transport.write(buffer)
+
+    def begin_batch(self) -> None:
+        """A batch of incoming frames begins."""
+        self._batch.depth += 1
+
+    def end_batch(self) -> None:
+        """It ends: what it caused is sent, by this connection and by others."""
+        batch = self._batch
+        batch.depth -= 1
+        if not batch.depth and batch.outboxes:
+            outboxes, batch.outboxes = batch.outboxes, []
+            for outbox in outboxes:
+                outbox.flush()
+
+
+_BATCH: Final = _Batch()
