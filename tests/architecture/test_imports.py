@@ -24,6 +24,7 @@ ARROWS = {
     "symphony_file_type": {SDK},
     "symphony_files": {SDK},
     "symphony_report": {SDK},
+    "symphony_transport_nats": {SDK, "symphony_ipc"},
 }
 KEPT_FROM_WORKERS = {"httpx", "networkx", "pydantic"}
 

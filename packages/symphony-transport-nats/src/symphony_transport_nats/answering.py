@@ -135,7 +135,7 @@ class Answering:
 
     def _asked(self, message: Msg) -> None:
         envelope = decode(message.data, Kind.REQUEST, Kind.PING)
-        name = subjects.after(subjects.requests(""), message.subject)
+        name = subjects.name_in(message.subject)
         endpoint = self._endpoints.get(name)
         asker = subjects.asker_of(message.reply)
         if asker is None:

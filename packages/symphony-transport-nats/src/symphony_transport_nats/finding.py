@@ -4,6 +4,7 @@ import asyncio
 from typing import Final
 
 from nats.aio.msg import Msg
+from symphony_ipc.bus.topics import matches
 from symphony_ipc.envelope import Envelope, Kind
 from symphony_ipc.payload import decode_error
 from symphony_sdk.ports.bus import EndpointInfo
@@ -123,13 +124,3 @@ class Finding:
         endpoints = decode_endpoints(decode(message.data, Kind.PONG).payload)
         if number in self._findings:
             self._findings[number] += endpoints
-
-
-def matches(pattern: str, name: str) -> bool:
-    """Whether a pattern is one of a name."""
-    wanted, words = pattern.split("."), name.split(".")
-    if wanted[-1] == ">":
-        del wanted[-1], words[max(len(wanted), 1) :]
-        if not wanted:
-            return True
-    return len(wanted) == len(words) and all(word in (want, word) and want in ("*", word) for want, word in zip(wanted, words, strict=True))

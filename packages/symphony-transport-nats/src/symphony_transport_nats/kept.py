@@ -73,7 +73,9 @@ class _Durable:
         answers = f"{self._deliver}.{self._last_pull}"
         self._pulls[answers] = room
         ask = json.dumps({"batch": room, "expires": int(_PULL_EXPIRES * 1e9)}).encode()
-        self._kept.server.send(Outgoing(f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.{self.name}", ask, answers, momentary=True))
+        self._kept.server.send(
+            Outgoing(f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.{self.name}", ask, answers, momentary=True)
+        )
 
     def pull_anew(self) -> None:
         """Ask again: what was asked for is forgotten, or was never heard."""

@@ -32,6 +32,7 @@ QUEUE_BYTES: Final = 8 << 20
 """Bytes of published messages that may wait."""
 
 _PING: Final = 10  # seconds between two signs of life that the server must give
+_LAST_WORDS: Final = 1.0  # seconds that `close` gives to what waits to be sent
 _BACKOFF: Final = (0.05, 2.0)  # seconds between two attempts to reconnect: at first, at most
 
 
@@ -103,6 +104,8 @@ class NatsServer:
         self._waiting = 0  # of the queue's messages: those that may be dropped
         self._waiting_bytes = 0
         self._wake = asyncio.Event()
+        self._sent = asyncio.Event()
+        self._sent.set()
         self._writer: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -165,6 +168,7 @@ class NatsServer:
     def send(self, outgoing: Outgoing) -> None:
         """Send a message; one with a topic may be dropped where too many wait."""
         self._queue.append(outgoing)
+        self._sent.clear()
         if outgoing.topic:
             self._waiting += 1
             self._waiting_bytes += len(outgoing.data)
@@ -172,9 +176,7 @@ class NatsServer:
                 self._drop_oldest()
         self._wake.set()
 
-    async def subscribe(
-        self, subject: str, take: Callable[[Msg], None], *, queue: str = ""
-    ) -> Subscription:
+    async def subscribe(self, subject: str, take: Callable[[Msg], None], *, queue: str = "") -> Subscription:
         """Have each message of a subject taken; in force once `settled` returned.
 
         Args:
@@ -215,8 +217,9 @@ class NatsServer:
                     lost = self._lost
                     asking = self._loop.create_task(ask())
                     asking.add_done_callback(_retrieve)
+                    both: list[asyncio.Future[Any]] = [asking, lost]
                     try:
-                        await asyncio.wait({asking, lost}, return_when=asyncio.FIRST_COMPLETED)
+                        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
                         if asking.done() and not lost.done():
                             return asking.result()
                     finally:
@@ -240,9 +243,8 @@ class NatsServer:
             return
         if self.is_connected:
             with suppress(TimeoutError):
-                async with asyncio.timeout(1):
-                    while self._queue and self.is_connected:
-                        await asyncio.sleep(0)
+                async with asyncio.timeout(_LAST_WORDS):
+                    await self._sent.wait()
         self._end()
         await self.client.close()
 
@@ -315,6 +317,7 @@ class NatsServer:
                         await asyncio.sleep(_BACKOFF[0])
             if not self._queue:
                 self._wake.clear()
+                self._sent.set()
 
     def _drop_oldest(self) -> None:
         for index, outgoing in enumerate(self._queue):  # almost always the first

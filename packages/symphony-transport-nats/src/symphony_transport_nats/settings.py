@@ -3,6 +3,7 @@
 import importlib.util
 import ssl
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -93,7 +94,7 @@ class NatsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def _readable(path: str) -> str:
     try:
-        with open(path, "rb"):
+        with Path(path).open("rb"):
             return path
     except OSError as error:
         raise ConfigurationError(

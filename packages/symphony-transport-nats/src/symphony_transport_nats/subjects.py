@@ -84,9 +84,9 @@ def of_node(node: str) -> str:
     return f"symphony.n.{node}.>"
 
 
-def after(prefix: str, subject: str) -> str:
-    """What follows the words of `prefix` in a subject: a topic or a name."""
-    return subject.split(".", prefix.count(".") + 1)[-1]
+def name_in(subject: str) -> str:
+    """The endpoint in a subject of requests."""
+    return subject.split(".", 2)[2]
 
 
 def kind_and_topic(subject: str) -> tuple[str, str]:

@@ -1,6 +1,7 @@
 """The bus between machines: a node's uplink that is a NATS server."""
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Callable
 from typing import Final
@@ -21,6 +22,8 @@ from symphony_transport_nats.frames import decode, encode, signed, unsigned
 from symphony_transport_nats.kept import Kept
 from symphony_transport_nats.server import NatsServer, Outgoing
 from symphony_transport_nats.settings import NatsSettings
+
+_log = logging.getLogger(__name__)
 
 BEAT: Final = 1.0
 """Seconds between two looks after long requests and kept messages."""
@@ -132,14 +135,14 @@ class NatsUplink:
             await self._server.unsubscribe(subscription)
 
     def publish(self, envelope: Envelope) -> None:
-        """Pass a PUBLISH on. Returns at once.
-
-        Raises:
-            BusError: NATS does not allow the topic (`SYM-T059`).
-            TransportError: The message is larger than the server takes (`SYM-T005`).
-        """
+        """Pass a PUBLISH on. Returns at once; what the server would not take is dropped, counted and logged."""
         subject = subjects.published(envelope.to)
-        data = encode(self._signed(envelope), self._server.limit)
+        try:
+            data = encode(self._signed(envelope), self._server.limit)
+        except SymphonyError as error:
+            _log.warning("not published to %s: %s", envelope.to, error)
+            self._drop(envelope.to)
+            return
         self._server.send(Outgoing(subject, data, topic=envelope.to))
 
     async def deliver(self, envelope: Envelope) -> None:
@@ -204,10 +207,13 @@ class NatsUplink:
         def contained(message: Msg) -> None:
             try:
                 take(message)
-            except MalformedMessage:
+            except SymphonyError:  # no envelope, no topic, nothing that is expected where it came
                 self._malformed += 1
             except Exception as error:  # noqa: BLE001 - whatever one message does, the next ones are read
-                context = {"message": f"a message at {message.subject!r} could not be taken", "exception": error}
+                context = {
+                    "message": f"a message at {message.subject!r} could not be taken",
+                    "exception": error,
+                }
                 self._loop.call_exception_handler(context)
 
         return contained
