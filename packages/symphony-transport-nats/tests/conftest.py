@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -147,7 +148,7 @@ class Node:
 
     @property
     def texts(self) -> list[str]:
-        return [bytes(envelope.payload).decode() for envelope in self.messages]
+        return [bytes(envelope.payload).decode(errors="replace") for envelope in self.messages]
 
 
 class Answers:
@@ -222,6 +223,47 @@ def ask() -> Callable[..., tuple[Answers, Any]]:
         return answers, uplink.request(envelope, answers)
 
     return send
+
+
+class NodeProcess:
+    """A node in a process of its own."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def line(self) -> str:
+        """The next line that it prints."""
+        assert self._process.stdout is not None
+        return (await asyncio.wait_for(self._process.stdout.readline(), 30)).decode().strip()
+
+    async def signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    async def kill(self) -> None:
+        if self._process.returncode is None:
+            self._process.kill()
+        await self._process.wait()
+
+
+@pytest.fixture
+def process() -> Callable[..., AbstractAsyncContextManager[NodeProcess]]:
+    """Starts a process with a node; it is ready when it is given out."""
+
+    @asynccontextmanager
+    async def start(server: ServerProcess, *arguments: str) -> AsyncIterator[NodeProcess]:
+        script = str(Path(__file__).with_name("node_process.py"))
+        node = NodeProcess(
+            await asyncio.create_subprocess_exec(
+                sys.executable, script, server.url, *arguments, stdout=subprocess.PIPE
+            )
+        )
+        try:
+            assert await node.line() == "ready"
+            yield node
+        finally:
+            await node.kill()
+
+    return start
 
 
 @pytest.fixture

@@ -39,11 +39,15 @@ AHEAD: Final = 64
 DUPLICATES_WITHIN: Final = 600.0
 """Seconds in which a message of the same idempotency key is kept once."""
 
-_PULL_EXPIRES: Final = 30.0
-_BUSY: Final = b"+WPI"  # what a subscriber says of a message: it works on it,
-_TAKEN: Final = b"+ACK"  # it has taken it,
-_BACK: Final = b"-NAK"  # somebody else may have it,
-_NEVER: Final = b"+TERM"  # nobody can take it
+PULL_EXPIRES: Final = 5.0
+"""Seconds after which messages are asked for again: where nobody says any more that none came, all is lost."""
+
+# What a subscriber says of a message: it works on it, has taken it, gives it back, nobody can take it. Back after a
+# tenth of a second: at once, servers give it to the subscription that has just ended.
+_BUSY: Final = b"+WPI"
+_TAKEN: Final = b"+ACK"
+_BACK: Final = b'-NAK {"delay": 100000000}'
+_NEVER: Final = b"+TERM"
 _NOBODY: Final = "503"  # the server has no such stream or consumer
 _EXPIRED: Final = "408"
 
@@ -72,7 +76,7 @@ class _Durable:
         self._pulled_at = asyncio.get_running_loop().time()
         answers = f"{self._deliver}.{self._last_pull}"
         self._pulls[answers] = room
-        ask = json.dumps({"batch": room, "expires": int(_PULL_EXPIRES * 1e9)}).encode()
+        ask = json.dumps({"batch": room, "expires": int(PULL_EXPIRES * 1e9)}).encode()
         self._kept.server.send(
             Outgoing(f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.{self.name}", ask, answers, momentary=True)
         )
@@ -114,8 +118,8 @@ class _Durable:
         """Say that what is not taken yet is not forgotten, and ask for more where an answer was lost."""
         for reply in self._untaken.values():
             self._kept.server.send(Outgoing(reply, _BUSY))
-        if asyncio.get_running_loop().time() > self._pulled_at + 2 * _PULL_EXPIRES:
-            self.pull_anew()
+        unanswered = asyncio.get_running_loop().time() > self._pulled_at + 2 * PULL_EXPIRES
+        self.missing = self.missing or (unanswered and bool(self._pulls))
         self.pull()
 
     def give_back(self) -> None:
@@ -227,13 +231,12 @@ class Kept:
         if missing and (self._mending is None or self._mending.done()):
             self._mending = asyncio.get_running_loop().create_task(self._mend(missing))
 
-    def end(self) -> None:
+    async def end(self) -> None:
         """Let others have what was not taken: this node leaves."""
-        for durable in self._durables.values():
-            durable.give_back()
-        self._durables.clear()
         if self._mending is not None:
             self._mending.cancel()
+        for durable in list(self._durables):
+            await self.unsubscribe(durable)
 
     async def _mend(self, missing: list[_Durable]) -> None:
         with suppress(BusError, PeerGone):  # it is tried again when a pull finds it missing again

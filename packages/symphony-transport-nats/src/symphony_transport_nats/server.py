@@ -183,8 +183,14 @@ class NatsServer:
             subject: Which subject.
             take: Called with each message, in the order of the wire.
             queue: The queue group.
+
+        Raises:
+            PeerGone: The connection has ended.
         """
-        return await self.client.subscribe(subject, queue, future=_Sink(take))
+        try:
+            return await self.client.subscribe(subject, queue, future=_Sink(take))
+        except nats.errors.ConnectionClosedError:
+            raise self.gone() from None
 
     async def unsubscribe(self, subscription: Subscription) -> None:
         """End a subscription."""
@@ -283,7 +289,9 @@ class NatsServer:
     def _unreachable(self, connecting: asyncio.Task[None]) -> TransportError:
         error = connecting.exception() if connecting.done() else self._faults[-1]
         shown = self._settings.shown
-        if any(word in str(error) for word in ("Authorization", "Authentication", "auth")):
+        # A server that refuses ends the connection at once, so its word of it may be lost on the way.
+        refused = isinstance(error, ConnectionError) and self.client._server_info.get("auth_required")
+        if refused or any(word in str(error) for word in ("Authorization", "Authentication")):
             return TransportError(
                 f"NATS at {shown} refuses this client: {error}",
                 code="SYM-T057",

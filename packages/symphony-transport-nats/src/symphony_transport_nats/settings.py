@@ -52,7 +52,7 @@ class NatsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def shown(self) -> str:
         """The addresses without what is secret in them."""
-        return ", ".join(address.rpartition("@")[2] for address in self.servers)
+        return ", ".join(address.rpartition("://")[2].rpartition("@")[2] for address in self.servers)
 
     def options(self) -> dict[str, Any]:
         """The arguments of the NATS client that say where, who, and how to trust.

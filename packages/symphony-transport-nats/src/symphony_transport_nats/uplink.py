@@ -190,6 +190,8 @@ class NatsUplink:
     async def close(self) -> None:
         """Leave: what others asked fails, and what was not taken goes to others."""
         self._leave()
+        if self._timer is not None:
+            await self._kept.end()
         await self._server.close()
         self._asking.fail_all(self._server.gone())
 
@@ -288,7 +290,6 @@ class NatsUplink:
         if self._timer is not None:
             self._timer.cancel()
             self._answering.end()
-            self._kept.end()
 
     def _ended(self, reason: SymphonyError) -> None:
         self._leave()
