@@ -19,7 +19,7 @@ from symphony_ipc.handshake import Endpoint, connect_blocking
 from symphony_ipc.sockets import from_socket
 
 TOKEN = "a-token"
-Handler = Callable[[msgspec.Struct], Awaitable[msgspec.Struct]]
+Handler = Callable[[msgspec.Struct], Awaitable[msgspec.Struct | AsyncIterator[msgspec.Struct]]]
 
 
 class WorkerProcess(msgspec.Struct):
@@ -116,6 +116,29 @@ def raw() -> Callable[..., AbstractAsyncContextManager[tuple[Connection, RawPeer
                 yield connection, RawPeer(theirs)
             finally:
                 await connection.close()
+
+    return start
+
+
+@pytest.fixture
+def pair() -> Callable[..., AbstractAsyncContextManager[tuple[Connection, Connection]]]:
+    """Two connected ends on one event loop; the first one waits for the HELLO of the second."""
+
+    @asynccontextmanager
+    async def start(
+        handler: Handler | None = None, **options: Any
+    ) -> AsyncIterator[tuple[Connection, Connection]]:
+        ours, theirs = socket.socketpair()
+        accepting = asyncio.create_task(
+            from_socket(ours, Endpoint("host", timeout=30), accepts=True, handler=handler, **options)
+        )
+        client = await from_socket(theirs, Endpoint("client", timeout=30), accepts=False)
+        server = await accepting
+        try:
+            yield server, client
+        finally:
+            await client.close()
+            await server.close()
 
     return start
 

@@ -14,7 +14,7 @@ from symphony_ipc.payload import decode_error, encode_payload
 from symphony_ipc.window import WINDOW_BYTES, WINDOW_REQUESTS
 from symphony_ipc.working import SERVED_AT_ONCE
 from symphony_sdk.errors import Cancelled, DeadlineExceeded, MalformedMessage, PeerGone, SymphonyError
-from symphony_sdk.messages import Done, LogLine, Progress
+from symphony_sdk.messages import ArtifactData, Done, LogLine, Progress
 
 DONE = encode_payload(Done())
 
@@ -243,12 +243,12 @@ def test_a_peer_that_does_not_keep_to_the_window_is_cut_off(raw, size):
             await asyncio.Event().wait()
 
         async with raw(handler) as (connection, peer):
-            payload = encode_payload(LogLine("info", "x" * size))
+            payload = encode_payload(ArtifactData(bytes(size), size))
             number = 0
             with pytest.raises((BrokenPipeError, ConnectionResetError)):
                 while number <= 2 * WINDOW_REQUESTS:
                     number += 1
-                    await peer.send(Envelope(Kind.REQUEST, number, "worker.log/1", payload=payload))
+                    await peer.send(Envelope(Kind.REQUEST, number, "artifact.data/1", payload=payload))
                 await peer.send_bytes(b"\0" * (1 << 20))
             reason = await connection.wait_closed()
             assert isinstance(reason, MalformedMessage)

@@ -9,8 +9,8 @@ import pytest
 from symphony_ipc.blocking import BlockingConnection
 from symphony_ipc.envelope import Envelope, Kind
 from symphony_ipc.framing import FrameReader, encode
-from symphony_ipc.handshake import Endpoint
-from symphony_ipc.payload import decode_error, encode_payload
+from symphony_ipc.handshake import Endpoint, Session
+from symphony_ipc.payload import decode_error, encode_payload, error_envelope
 from symphony_ipc.window import WINDOW_BYTES, WINDOW_REQUESTS, Window
 from symphony_sdk.errors import DeadlineExceeded, MalformedMessage, PeerGone, SymphonyError, TransportError
 from symphony_sdk.messages import ArtifactData, Done, GetArtifact, LogLine
@@ -297,8 +297,6 @@ def test_answers_after_the_end_go_nowhere_and_requests_fail(served):
 
 def test_a_sender_notices_that_the_peer_is_gone_without_a_reader():
     ours, theirs = socket.socketpair()
-    from symphony_ipc.handshake import Session
-
     connection = BlockingConnection(ours, Session("p", 1, 1, 1 << 20, "s"))
     theirs.close()
     with pytest.raises(PeerGone, match="'p' closed the connection"):
@@ -322,3 +320,189 @@ def test_a_window_counts_requests_and_bytes():
     assert not window.admits(0)
     window.release(1)
     assert window.admits(0)
+
+
+def stream_request(number, credit):
+    return Envelope(Kind.REQUEST, number, "worker.done/1", credit=credit, payload=DONE)
+
+
+def item(number, text):
+    return Envelope(Kind.ITEM, number, "worker.log/1", payload=encode_payload(LogLine("info", text)))
+
+
+def test_a_stream_is_sent_as_the_credit_allows(served):
+    _, recorder, peer = served
+    peer.send(stream_request(1, 2))
+    recorder.wait_for(lambda: recorder.calls)
+    call = recorder.calls[0]
+
+    def answer():
+        for n in range(5):
+            call.send_item(LogLine("info", str(n)))
+        call.end()
+
+    thread, outcome = in_thread(answer)
+    came = [peer.receive(), peer.receive()]
+    peer.send(Envelope(Kind.PING, 1))
+    assert peer.receive().kind is Kind.PONG, "no third item without credit"
+    peer.send(Envelope(Kind.CREDIT, 77, credit=9), Envelope(Kind.CREDIT, 1, credit=2))
+    came += [peer.receive(), peer.receive()]
+    peer.send(Envelope(Kind.CREDIT, 1, credit=2))
+    came.append(peer.receive())
+    assert [(one.kind, one.id, one.type) for one in came] == [(Kind.ITEM, 1, "worker.log/1")] * 5
+    assert peer.receive() == Envelope(Kind.RESPONSE, 1)
+    thread.join(20)
+    assert outcome == [None]
+    with pytest.raises(TransportError) as caught:
+        call.send_item(LogLine("info", "late"))
+    assert caught.value.code == "SYM-T014"
+
+
+@pytest.mark.parametrize("way", ["cancel", "close", "answer"])
+def test_a_thread_that_waits_for_credit_is_freed(served, way):
+    connection, recorder, peer = served
+    peer.send(stream_request(1, 1))
+    recorder.wait_for(lambda: recorder.calls)
+    call = recorder.calls[0]
+    call.send_item(LogLine("info", "first"))
+    thread, outcome = in_thread(call.send_item, LogLine("info", "second"))
+    assert peer.receive().kind is Kind.ITEM
+    if way == "cancel":
+        peer.send(Envelope(Kind.CANCEL, 1))
+    elif way == "close":
+        connection.close()
+    else:
+        call.fail(TransportError("enough"))
+    thread.join(20)
+    expected = {"cancel": "SYM-R003", "close": "SYM-T009", "answer": "SYM-T014"}
+    assert outcome[0].code == expected[way]
+    if way == "cancel":
+        assert call.cancelled
+        recorder.wait_for(lambda: recorder.cancelled == [1])
+        call.end()
+        assert peer.receive().kind is Kind.RESPONSE
+
+
+def test_an_item_for_who_wants_a_single_answer_is_refused(served):
+    _, recorder, peer = served
+    peer.send(stream_request(1, 0), Envelope(Kind.REQUEST, 2, "worker.done/1", to="acme.x", payload=DONE))
+    recorder.wait_for(lambda: len(recorder.calls) == 2)
+    assert [call.to for call in recorder.calls] == ["", "acme.x"]
+    with pytest.raises(TransportError) as caught:
+        recorder.calls[0].send_item(Done())
+    assert caught.value.code == "SYM-T015"
+
+
+@pytest.mark.parametrize("window", [1, 2, 5, 100])
+def test_a_worker_iterates_over_a_stream_of_the_host(served, window):
+    connection, _, peer = served
+    thread, outcome = in_thread(
+        lambda: [one.text for one in connection.stream(Done(), LogLine, window=window)]
+    )
+    request = peer.receive()
+    assert request.credit == window
+    credit = window
+    for n in range(50):
+        while not credit:
+            more = peer.receive()
+            assert (more.kind, more.id) == (Kind.CREDIT, request.id)
+            credit += more.credit
+        credit -= 1
+        peer.send(item(request.id, str(n)))
+    peer.send(Envelope(Kind.RESPONSE, request.id))
+    thread.join(20)
+    assert outcome == [[str(n) for n in range(50)]]
+    assert (connection._asking._requests, connection._asked) == (0, {})
+
+
+def test_a_worker_that_leaves_a_stream_cancels_it(served):
+    connection, _, peer = served
+
+    def take():
+        stream = connection.stream(Done(), LogLine)
+        first = next(stream)
+        stream.close()
+        return first
+
+    thread, outcome = in_thread(take)
+    request = peer.receive()
+    peer.send(item(request.id, "first"))
+    assert peer.receive() == Envelope(Kind.CANCEL, request.id)
+    thread.join(20)
+    assert outcome == [LogLine("info", "first")]
+    peer.send(item(request.id, "late"), Envelope(Kind.RESPONSE, request.id), Envelope(Kind.PING, 1))
+    assert peer.receive().kind is Kind.PONG
+    assert connection.ignored == 2
+    assert connection._asking._requests == 0
+
+
+@pytest.mark.parametrize("way", ["error", "deadline", "gone", "single"])
+def test_how_a_stream_of_the_host_ends_is_raised_after_its_items(served, way):
+    connection, _, peer = served
+    came = []
+
+    def take():
+        for one in connection.stream(Done(), LogLine, timeout=0.2 if way == "deadline" else None):
+            came.append(one.text)  # noqa: PERF401 - what came before the error is kept
+
+    thread, outcome = in_thread(take)
+    request = peer.receive()
+    if way != "single":
+        peer.send(item(request.id, "first"))
+    match way:
+        case "error":
+            peer.send(Envelope(Kind.ERROR, request.id, payload=error_envelope(MalformedMessage("x")).payload))
+        case "deadline":
+            assert peer.receive() == Envelope(Kind.CANCEL, request.id)
+        case "gone":
+            peer.sock.close()
+        case "single":
+            peer.send(Envelope(Kind.RESPONSE, request.id, "worker.done/1", payload=DONE))
+    thread.join(20)
+    assert came == ([] if way == "single" else ["first"])
+    codes = {"error": "SYM-T002", "deadline": "SYM-T004", "gone": "SYM-T003", "single": "SYM-T016"}
+    assert outcome[0].code == codes[way]
+
+
+def test_a_host_that_ignores_credit_is_cut_off(served):
+    connection, recorder, peer = served
+    thread, _ = in_thread(connection.request, Done(), Done)
+    request = peer.receive()
+    peer.send(item(request.id, "unwanted"))
+    assert recorder.ended.wait(20)
+    assert "credit" in str(recorder.reason)
+    thread.join(20)
+
+
+def test_a_deadline_holds_while_another_thread_is_stuck_in_sending(served):
+    connection, recorder, peer = served
+    peer.send(Envelope(Kind.REQUEST, 1, "worker.done/1", payload=DONE))
+    recorder.wait_for(lambda: recorder.calls)
+    thread, _ = in_thread(recorder.calls[0].respond, ArtifactData(data=bytes(8 << 20), size=1))
+    peer.sock.recv(1, socket.MSG_PEEK)  # its first bytes are there: the sender holds the lock
+    with pytest.raises(DeadlineExceeded):
+        connection.request(Done(), Done, 0.02)
+    assert connection._asking._requests == 0
+    assert peer.receive().kind is Kind.RESPONSE
+    thread.join(20)
+
+
+def test_notifications_of_the_host_reach_who_listens():
+    ours, theirs = socket.socketpair()
+    heard, recorder = [], Recorder()
+    connection = BlockingConnection(ours, Session("p", 1, 1, 1 << 20, "s"))
+    thread = threading.Thread(target=connection.serve, args=(recorder, heard.append))
+    thread.start()
+    peer = Peer(theirs)
+    log = encode_payload(LogLine("info", "x"))
+    peer.send(
+        Envelope(Kind.NOTIFY, 0, "worker.log/1", payload=log),
+        Envelope(Kind.NOTIFY, 5, "worker.log/1", payload=log),
+        Envelope(Kind.NOTIFY, 0, "from.the-future/1", payload=log),
+        Envelope(Kind.PUBLISH, 0, "worker.log/1", to="a", payload=log),
+    )
+    theirs.close()
+    thread.join(20)
+    assert heard == [LogLine("info", "x")]
+    assert connection.ignored == 3
+    assert isinstance(recorder.reason, PeerGone)

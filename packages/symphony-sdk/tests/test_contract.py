@@ -1,13 +1,38 @@
+from contextlib import asynccontextmanager
+
 import pytest
 from symphony_sdk.testing import Contract
 from symphony_sdk.testing.contracts.artifact_store import ArtifactStoreContract
-from symphony_sdk.testing.fakes import FakeArtifactStore
+from symphony_sdk.testing.contracts.bus import BusContract
+from symphony_sdk.testing.contracts.transport import TransportContract
+from symphony_sdk.testing.fakes import FakeArtifactStore, FakeBus, FakeTransport
 
 
 class TestFakeArtifactStore(ArtifactStoreContract):
     @pytest.fixture
     def artifact_store(self):
         return FakeArtifactStore()
+
+
+class TestFakeBus(BusContract):
+    @pytest.fixture
+    def buses(self):
+        @asynccontextmanager
+        async def open_buses():
+            bus = FakeBus()
+            yield bus, bus
+
+        return open_buses
+
+
+class TestFakeTransport(TransportContract):
+    @pytest.fixture
+    def transport(self):
+        return FakeTransport()
+
+    @pytest.fixture
+    def address(self):
+        return "fake:here"
 
 
 class Rules(Contract):

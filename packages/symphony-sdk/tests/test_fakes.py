@@ -376,11 +376,11 @@ def test_two_ends_of_a_connection_ask_each_other_until_it_closes():
         assert ours.is_open
         await ours.close()
         assert not ours.is_open
-        with pytest.raises(PeerGone):
+        with pytest.raises(TransportError, match="is closed"):
             ours.notify(Done())
         assert isinstance(await accepted[0].wait_closed(), PeerGone)
         with pytest.raises(PeerGone):
-            await ours.request(Done(), Progress)
+            await accepted[0].request(Done(), Progress)
         await listener.close()
         with pytest.raises(TransportError, match="nobody listens"):
             await transport.connect("here")

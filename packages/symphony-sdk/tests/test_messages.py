@@ -31,12 +31,12 @@ def _strategy(info):
             return st.builds(cls, **{field.name: _strategy(field.type) for field in fields})
         case i.UnionType(types=types):
             return st.one_of([_strategy(one) for one in types])
-        case i.StrType():
-            return st.text(max_size=20)
+        case i.StrType(max_length=longest):
+            return st.text(max_size=min(20, longest or 20))
         case i.BytesType():
             return st.binary(max_size=50)
-        case i.IntType():
-            return st.integers(-(2**63), 2**64 - 1)
+        case i.IntType(ge=least, le=most):
+            return st.integers(-(2**63) if least is None else least, 2**64 - 1 if most is None else most)
         case i.FloatType():
             return st.floats(allow_nan=False, allow_infinity=False)
         case i.BoolType():

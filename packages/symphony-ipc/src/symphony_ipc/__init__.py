@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from symphony_ipc.answered import AnsweredRequests
     from symphony_ipc.blocking import BlockingConnection
     from symphony_ipc.connection import Connection
     from symphony_ipc.counters import Counters
@@ -21,6 +22,7 @@ __all__ = [
     "IDEMPOTENCY_KEY",
     "TRACEPARENT",
     "Answered",
+    "AnsweredRequests",
     "BlockingConnection",
     "Connection",
     "Counters",
@@ -36,6 +38,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "AnsweredRequests": "answered",
     "IDEMPOTENCY_KEY": "envelope",
     "TRACEPARENT": "envelope",
     "BlockingConnection": "blocking",

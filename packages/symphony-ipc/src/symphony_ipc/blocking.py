@@ -7,14 +7,14 @@ host.
 
 import socket
 import threading
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from queue import Empty, SimpleQueue
 from time import monotonic
-from typing import Final
 
 import msgspec
 from symphony_sdk.errors import (
+    Cancelled,
     DeadlineExceeded,
     MalformedMessage,
     PeerGone,
@@ -22,7 +22,7 @@ from symphony_sdk.errors import (
     TransportError,
     foreign_error,
 )
-from symphony_sdk.messages import message_type
+from symphony_sdk.messages import MESSAGES, message_type
 
 from symphony_ipc.envelope import TRACEPARENT, Envelope, Kind
 from symphony_ipc.framing import Buffer, FrameReader, encode
@@ -32,27 +32,25 @@ from symphony_ipc.payload import (
     MessageT,
     answer_of,
     decode_error,
+    decode_message,
     encode_error,
     encode_payload,
+    item_of,
 )
+from symphony_ipc.sending import Sender
 from symphony_ipc.window import Window
-
-LAST_WORD: Final = 1.0
-"""Seconds that the reason of the end waits for a sender that is in the middle of a frame."""
-
-_URGENT_PONGS: Final = 16  # a peer that has more PINGs unanswered does not read the answers either
 
 
 class _Asked:
-    """A request of this end that waits for its answer."""
+    """A request of this end that waits for its answers; None among them says that the connection ended."""
 
-    __slots__ = ("abandoned", "answered", "envelope", "size")
+    __slots__ = ("abandoned", "answers", "credits", "size")
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, items: int) -> None:
         self.size = size
+        self.credits = items
         self.abandoned = False
-        self.answered = threading.Event()
-        self.envelope: Envelope | None = None
+        self.answers: SimpleQueue[Envelope | None] = SimpleQueue()
 
 
 class BlockingConnection:
@@ -72,8 +70,7 @@ class BlockingConnection:
         self.ignored = 0
         self._peer = repr(session.peer)
         self._sock = sock
-        self._send_lock = threading.Lock()
-        self._urgent: deque[tuple[Buffer, ...]] = deque()
+        self._sender = Sender(sock, self._broke)
         self._lock = threading.Lock()
         self._window_moved = threading.Condition(self._lock)
         self._open = True
@@ -103,21 +100,25 @@ class BlockingConnection:
         """
         return cls(sock, _shake(accept_blocking, sock, endpoint))
 
-    def serve(self, handler: RequestHandler) -> None:
+    def serve(
+        self, handler: RequestHandler, on_notify: Callable[[msgspec.Struct], None] | None = None
+    ) -> None:
         """Read and dispatch until the connection ends, then tell `handler.closed` why.
 
         Args:
             handler: Takes requests and cancellations, all on this thread.
+            on_notify: Takes notifications that belong to no request, on this thread; what it raises ends the
+                connection and leaves this function.
         """
         self._reader = threading.get_ident()
         reader = FrameReader(self.session.max_frame)
         try:
             while count := self._sock.recv_into(reader.get_buffer()):
                 for envelope in reader.received(count):
-                    self._dispatch(envelope, handler)
+                    self._dispatch(envelope, handler, on_notify)
             self._end(self._broken(None))
         except MalformedMessage as error:
-            self._say_last(encode_error(0, error))
+            self._sender.send_last(encode_error(0, error))
             self._end(error)
         except SymphonyError as error:
             self._end(error)
@@ -125,7 +126,7 @@ class BlockingConnection:
             self._end(self._broken(error))
         finally:
             self._end(None)
-            self._close_socket()
+            self._sender.close()
         handler.closed(self._reason)
 
     def request(
@@ -145,31 +146,46 @@ class BlockingConnection:
             MalformedMessage: The answer is not of that type.
             TransportError: The message cannot be sent.
         """
-        if threading.get_ident() == self._reader:
-            raise TransportError(
-                f"{message_type(message)!r} was asked from the thread that reads the answers",
-                code="SYM-T013",
-                hint="Answer the request from another thread, and ask from there.",
-            )
         deadline = None if timeout is None else monotonic() + timeout
-        payload = encode_payload(message)
-        call_id, asked = self._enter(message, len(payload), deadline)
+        call_id, asked = self._ask(message, deadline, 0)
+        return answer_of(self._next_answer(message, call_id, asked, deadline), response)
+
+    def stream(
+        self, message: msgspec.Struct, item: type[MessageT], *, timeout: float | None = None, window: int = 32
+    ) -> Iterator[MessageT]:
+        """Ask the peer for many messages; not from the thread that serves.
+
+        The request is sent when the first of them is asked for. Closing the iterator ends the work there.
+
+        Args:
+            message: A registered message.
+            item: Type of each message of the answer.
+            timeout: Seconds for all of them; None for no bound.
+            window: Items that the peer may be ahead of the one who takes them.
+
+        Raises:
+            SymphonyError: What the peer raised, after the items that came before.
+            DeadlineExceeded: `timeout` passed; the peer is told to stop.
+            PeerGone: The connection ended first.
+            MalformedMessage: An item is not of that type.
+            TransportError: The message cannot be sent, or the answer is a single message (`SYM-T016`).
+        """
+        deadline = None if timeout is None else monotonic() + timeout
+        window = max(window, 1)
+        call_id, asked = self._ask(message, deadline, window)
+        taken = 0
         try:
-            left = None if deadline is None else max(deadline - monotonic(), 0)
-            envelope = Envelope(
-                Kind.REQUEST, call_id, message_type(message), left, TRACEPARENT.get(), payload=payload
-            )
-            self._send(encode(envelope, self.session.max_frame))
-        except SymphonyError:
-            self._leave(call_id)
-            raise
-        if not asked.answered.wait(None if deadline is None else deadline - monotonic()):
-            asked.abandoned = True  # it stays in the window: the peer works on it until it answers
-            self._send_urgent(encode(Envelope(Kind.CANCEL, call_id)))
-            raise _too_late(message)
-        if asked.envelope is None:
-            raise self._gone()
-        return answer_of(asked.envelope, response)
+            while True:
+                came = item_of(self._next_answer(message, call_id, asked, deadline), item)
+                if came is None:
+                    return
+                taken += 1
+                if taken * 2 >= window:
+                    self._give_credit(call_id, asked, taken)
+                    taken = 0
+                yield came
+        finally:
+            self._abandon(call_id, asked)
 
     def notify(self, message: msgspec.Struct, *, call_id: int = 0) -> None:
         """Tell the peer something that has no answer; waits while the peer does not read.
@@ -183,19 +199,20 @@ class BlockingConnection:
             PeerGone: Nobody is there to take it.
         """
         envelope = Envelope(Kind.NOTIFY, call_id, message_type(message), payload=encode_payload(message))
-        self._send(encode(envelope, self.session.max_frame))
+        self._sender.send(encode(envelope, self.session.max_frame))
 
     def close(self) -> None:
         """End the connection; what is under way fails, and `serve` returns. May be called from any thread."""
         self._end(None)
         if not self._reader:
-            self._close_socket()
+            self._sender.close()
 
-    def _close_socket(self) -> None:
-        with self._send_lock:  # nobody is inside of a system call with a number that is free to be reused
-            self._sock.close()
-
-    def _dispatch(self, envelope: Envelope, handler: RequestHandler) -> None:
+    def _dispatch(
+        self,
+        envelope: Envelope,
+        handler: RequestHandler,
+        on_notify: Callable[[msgspec.Struct], None] | None,
+    ) -> None:
         kind = envelope.kind
         if kind is Kind.REQUEST:
             self._take(envelope, handler)
@@ -204,21 +221,53 @@ class BlockingConnection:
             if asked is None or asked.abandoned:
                 self.ignored += 1
             else:
-                asked.envelope = envelope
-                asked.answered.set()
+                asked.answers.put(envelope)
         elif kind is Kind.PING:
-            if len(self._urgent) < _URGENT_PONGS:
-                self._send_urgent(encode(Envelope(Kind.PONG, envelope.id)))
+            self._sender.send_pong(encode(Envelope(Kind.PONG, envelope.id)))
         elif kind is Kind.CANCEL:
-            if envelope.id in self._calls:
+            if (call := self._calls.get(envelope.id)) is not None:
+                with self._lock:
+                    call.cancelled = True
+                    self._window_moved.notify_all()
                 handler.cancel(envelope.id)
+        elif kind is Kind.CREDIT:
+            with self._lock:
+                if (call := self._calls.get(envelope.id)) is not None:
+                    call.credits += envelope.credit
+                    self._window_moved.notify_all()
+        elif kind is Kind.ITEM:
+            self._take_item(envelope)
         elif kind is Kind.ERROR:
             error = decode_error(envelope.payload)
             raise PeerGone(f"{self._peer} closed the connection: {error}", details={"code": error.code})
-        elif kind is Kind.NOTIFY or kind is Kind.PONG:
+        elif kind is Kind.NOTIFY and on_notify is not None and not envelope.id and envelope.type in MESSAGES:
+            on_notify(decode_message(envelope.type, envelope.payload))
+        elif kind is Kind.NOTIFY or kind is Kind.PONG or kind is Kind.PUBLISH:
             self.ignored += 1
         else:
             raise MalformedMessage(f"{self._peer} sent {kind.name} after the handshake")
+
+    def send_item(self, call: IncomingCall, envelope: Envelope) -> None:
+        """Send an item of a stream; `IncomingCall` does it.
+
+        Raises:
+            Cancelled: The peer wants no more of it.
+            PeerGone: Nobody is there to take it.
+            TransportError: The item is too large, or the request has its answer already (`SYM-T014`).
+        """
+        frame = encode(envelope, self.session.max_frame)
+        with self._lock:
+            self._window_moved.wait_for(
+                lambda: call.credits or call.cancelled or self._calls.get(call.id) is not call
+            )
+            if not self._open:
+                raise self._gone()
+            if self._calls.get(call.id) is not call:
+                raise _answered_already(call)
+            if call.cancelled:
+                raise Cancelled(f"{call.type!r} was cancelled by the one who asked for it")
+            call.credits -= 1
+        self._sender.send(frame)
 
     def answer(self, call: IncomingCall, frame: tuple[Buffer, ...]) -> None:
         """Send the answer of a request; `IncomingCall` does it.
@@ -229,15 +278,13 @@ class BlockingConnection:
         with self._lock:
             if not self._open:
                 return  # the handler has been told
-            if self._calls.pop(call.id, None) is None:
-                raise TransportError(
-                    f"the request {call.id} ({call.type!r}) has its answer already",
-                    code="SYM-T014",
-                    hint="Answer each request once.",
-                )
+            if self._calls.get(call.id) is not call:
+                raise _answered_already(call)
+            del self._calls[call.id]
             self._answering.release(len(call.payload))
+            self._window_moved.notify_all()  # a thread that sends an item of it waits for nothing now
         with suppress(PeerGone):  # the handler will be told
-            self._send(frame)
+            self._sender.send(frame)
 
     def _take(self, envelope: Envelope, handler: RequestHandler) -> None:
         size = len(envelope.payload)
@@ -255,16 +302,81 @@ class BlockingConnection:
             if call.id in self._calls:
                 call.fail(foreign_error(error, call.type))
 
-    def _enter(self, message: msgspec.Struct, size: int, deadline: float | None) -> tuple[int, _Asked]:
+    def _take_item(self, envelope: Envelope) -> None:
         with self._lock:
-            while self._open and not self._asking.admits(size):
+            asked = self._asked.get(envelope.id)
+            if asked is not None:
+                asked.credits -= 1
+        if asked is None or asked.abandoned:
+            self.ignored += 1
+        elif asked.credits < 0:
+            raise MalformedMessage(f"{self._peer} sent an item of its answer that it had no credit for")
+        else:
+            asked.answers.put(envelope)
+
+    def _ask(self, message: msgspec.Struct, deadline: float | None, items: int) -> tuple[int, _Asked]:
+        if threading.get_ident() == self._reader:
+            raise TransportError(
+                f"{message_type(message)!r} was asked from the thread that reads the answers",
+                code="SYM-T013",
+                hint="Answer the request from another thread, and ask from there.",
+            )
+        payload = encode_payload(message)
+        call_id, asked = self._enter(message, _Asked(len(payload), items), deadline)
+        try:
+            envelope = Envelope(
+                Kind.REQUEST,
+                call_id,
+                message_type(message),
+                None if deadline is None else max(deadline - monotonic(), 0),
+                TRACEPARENT.get(),
+                credit=items,
+                payload=payload,
+            )
+            if not self._sender.send(encode(envelope, self.session.max_frame), deadline):
+                raise _too_late(message)
+        except SymphonyError:
+            self._leave(call_id)
+            raise
+        return call_id, asked
+
+    def _next_answer(
+        self, message: msgspec.Struct, call_id: int, asked: _Asked, deadline: float | None
+    ) -> Envelope:
+        try:
+            envelope = asked.answers.get(timeout=None if deadline is None else max(deadline - monotonic(), 0))
+        except Empty:
+            self._abandon(call_id, asked)
+            raise _too_late(message) from None
+        if envelope is None:
+            raise self._gone()
+        return envelope
+
+    def _give_credit(self, call_id: int, asked: _Asked, items: int) -> None:
+        with self._lock:
+            if call_id not in self._asked:
+                return  # the last item is there already
+            asked.credits += items
+        with suppress(SymphonyError):  # the end is told where it comes: after the items in front of it
+            self._sender.send(encode(Envelope(Kind.CREDIT, call_id, credit=items)))
+
+    def _abandon(self, call_id: int, asked: _Asked) -> None:
+        with self._lock:
+            if asked.abandoned or call_id not in self._asked:
+                return
+            asked.abandoned = True  # it stays in the window: the peer works on it until it answers
+        self._sender.send_urgent(encode(Envelope(Kind.CANCEL, call_id)))
+
+    def _enter(self, message: msgspec.Struct, asked: _Asked, deadline: float | None) -> tuple[int, _Asked]:
+        with self._lock:
+            while self._open and not self._asking.admits(asked.size):
                 if not self._window_moved.wait(None if deadline is None else deadline - monotonic()):
                     raise _too_late(message)
             if not self._open:
                 raise self._gone()
             self._last_id += 1
-            asked = self._asked[self._last_id] = _Asked(size)
-            self._asking.take(size)
+            self._asked[self._last_id] = asked
+            self._asking.take(asked.size)
             return self._last_id, asked
 
     def _leave(self, call_id: int) -> _Asked | None:
@@ -275,59 +387,9 @@ class BlockingConnection:
                 self._window_moved.notify_all()
             return asked
 
-    def _send(self, frame: tuple[Buffer, ...]) -> None:
-        try:
-            with self._send_lock:
-                self._write_urgent()
-                self._write(frame)
-                self._write_urgent()
-        finally:
-            self._flush_urgent()
-
-    def _send_urgent(self, frame: tuple[Buffer, ...]) -> None:
-        """Send before all who wait for the lock; if it is held, its holder sends the frame next."""
-        self._urgent.append(frame)
-        self._flush_urgent()
-
-    def _say_last(self, frame: tuple[Buffer, ...]) -> None:
-        """Send a frame before the end: a sender that holds the lock is waited for, unless it is stuck."""
-        self._urgent.append(frame)
-        if self._send_lock.acquire(timeout=LAST_WORD):
-            try:
-                with suppress(PeerGone):
-                    self._write_urgent()
-            finally:
-                self._send_lock.release()
-
-    def _flush_urgent(self) -> None:
-        # Whoever appends while the lock is held may come too late for its holder: so each looks again.
-        while self._urgent and self._send_lock.acquire(blocking=False):
-            try:
-                self._write_urgent()
-            except PeerGone:
-                self._urgent.clear()
-            finally:
-                self._send_lock.release()
-
-    def _write_urgent(self) -> None:
-        while self._urgent:
-            self._write(self._urgent.popleft())
-
-    def _write(self, frame: tuple[Buffer, ...]) -> None:
-        if not self._open:
-            raise self._gone()
-        try:
-            if len(frame) == 1:
-                self._sock.sendall(frame[0])
-            else:
-                sent = self._sock.sendmsg(frame)
-                for buffer in frame:
-                    if sent < len(buffer):
-                        self._sock.sendall(memoryview(buffer)[sent:])
-                    sent = max(sent - len(buffer), 0)
-        except OSError as error:
-            self._end(self._broken(error))
-            raise self._gone() from error
+    def _broke(self, error: OSError) -> SymphonyError:
+        self._end(self._broken(error))
+        return self._gone()
 
     def _broken(self, error: OSError | None) -> PeerGone:
         if error is None or isinstance(error, BrokenPipeError | ConnectionResetError):
@@ -354,13 +416,21 @@ class BlockingConnection:
             asked, self._asked = list(self._asked.values()), {}
             self._calls.clear()
         for one in asked:
-            one.answered.set()
+            one.answers.put(None)
         with suppress(OSError):  # the peer was quicker
             self._sock.shutdown(socket.SHUT_RDWR)  # wakes the thread that serves, and those that send
 
 
 def _too_late(message: msgspec.Struct) -> DeadlineExceeded:
     return DeadlineExceeded(f"no answer to {message_type(message)!r} came before its deadline")
+
+
+def _answered_already(call: IncomingCall) -> TransportError:
+    return TransportError(
+        f"the request {call.id} ({call.type!r}) has its answer already",
+        code="SYM-T014",
+        hint="Answer each request once.",
+    )
 
 
 def _shake(

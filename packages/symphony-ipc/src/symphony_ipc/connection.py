@@ -16,6 +16,7 @@ from symphony_sdk.errors import (
 from symphony_sdk.messages import message_type
 from symphony_sdk.ports.transport import RequestHandler
 
+from symphony_ipc.answered import AnsweredRequests
 from symphony_ipc.asking import Asked, Asking, NotifyCallback
 from symphony_ipc.counters import Counters
 from symphony_ipc.envelope import TRACEPARENT, Envelope, Kind
@@ -51,6 +52,8 @@ class Connection(asyncio.BufferedProtocol):
         handler: Answers the requests of the peer; without one each gets an error.
         on_notify: Takes notifications that belong to no request.
         on_open: Takes the connection when it has shaken hands, before anything else of it is read.
+        answered: Carries requests that have an idempotency key out once; all connections of a listener share
+            it. Without it each request is carried out.
 
     Attributes:
         endpoint: This end.
@@ -61,6 +64,7 @@ class Connection(asyncio.BufferedProtocol):
         congested: Whether the peer reads too slowly for what it is sent.
         on_drained: Called when it no longer is.
         last_heard: When the peer was heard last, in seconds of the event loop's clock.
+        round_trip: Seconds that the latest `beat` took; 0 before the first.
     """
 
     session: Session
@@ -73,6 +77,7 @@ class Connection(asyncio.BufferedProtocol):
         handler: RequestHandler | None = None,
         on_notify: NotifyCallback | None = None,
         on_open: "Callable[[Connection], None] | None" = None,
+        answered: AnsweredRequests | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.closed = asyncio.Event()
@@ -86,7 +91,7 @@ class Connection(asyncio.BufferedProtocol):
         self._outbox = Outbox(self.counters)
         self._write = self._outbox.write
         self._asking = Asking(self._write, self.counters)
-        self._serving = Serving(self._write)
+        self._serving = Serving(self._write, answered)
         self._work = Work(handler)
         self._on_notify = on_notify
         self._on_open = on_open
@@ -102,6 +107,9 @@ class Connection(asyncio.BufferedProtocol):
         self._unasked_window: asyncio.TimerHandle | None = None
         self._last_ping = 0
         self._pings: dict[int, asyncio.Future[None]] = {}
+        self.round_trip = 0.0
+        self._beat_id = 0
+        self._beat_sent = 0.0
 
     # -- for those who ask ---------------------------------------------------------------------------
 
@@ -186,7 +194,7 @@ class Connection(asyncio.BufferedProtocol):
         """
         envelope = self._request(message, timeout)
         envelope.credit = max(window, 1)
-        return items(self._asking, envelope, item)
+        return items(self._asking.ask, Asked.abandon, envelope, item)
 
     def notify(self, message: msgspec.Struct) -> None:
         """Tell the other side something that has no answer.
@@ -226,6 +234,13 @@ class Connection(asyncio.BufferedProtocol):
             timer.cancel()
             self._pings.pop(ping_id, None)
         return self._loop.time() - started
+
+    def beat(self) -> None:
+        """Send a PING, unless the answer to one is awaited; `round_trip` says how long the latest took."""
+        if not self._beat_id and not self._ended:
+            self._last_ping += 1
+            self._beat_id, self._beat_sent = self._last_ping, self._loop.time()
+            self._write(encode(Envelope(Kind.PING, self._beat_id)))
 
     @property
     def is_open(self) -> bool:
@@ -284,6 +299,14 @@ class Connection(asyncio.BufferedProtocol):
         if self._ended:
             raise self._gone()
         self._write(frame)
+
+    def abort(self, reason: SymphonyError) -> None:
+        """End it at once, because the peer is known to be gone.
+
+        Args:
+            reason: What everything that waits for the peer is told.
+        """
+        self._end(reason)
 
     # -- for the event loop --------------------------------------------------------------------------
 
@@ -355,6 +378,7 @@ class Connection(asyncio.BufferedProtocol):
             self.session = welcomed(envelope, self.endpoint)
         self._peer = repr(self.session.peer)
         self._max_frame = self._reader.max_frame = self.session.max_frame
+        self._serving.peer = self.session.peer
         self._serving.max_frame = self._asking.max_frame = self.session.max_frame
         self._opened.set_result(None)
         if self._on_open is not None:
@@ -387,7 +411,10 @@ class Connection(asyncio.BufferedProtocol):
                 self._write(encode(Envelope(Kind.PONG, envelope.id)))
         elif kind is Kind.PONG:
             future = self._pings.get(envelope.id)
-            if future is None:
+            if envelope.id == self._beat_id:
+                self.round_trip = self._loop.time() - self._beat_sent
+                self._beat_id = 0
+            elif future is None:
                 self.counters.unknown += 1
                 self._count_unasked()
             elif not future.done():

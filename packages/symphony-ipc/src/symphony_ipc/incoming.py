@@ -30,15 +30,22 @@ class IncomingCall:
         traceparent: W3C trace context of the caller; empty where there is none.
         idempotency_key: Equal for requests that must not be carried out twice; empty where there is none.
         meta: What else the caller says.
+        to: The endpoint that it is for; empty where it is for this process itself.
+        credits: Items that the caller can take now; 0 from the beginning where it wants a single answer.
+        cancelled: Whether the caller wants no answer any more.
     """
 
     __slots__ = (
         "_connection",
+        "_single",
+        "cancelled",
+        "credits",
         "deadline",
         "id",
         "idempotency_key",
         "meta",
         "payload",
+        "to",
         "traceparent",
         "type",
     )
@@ -52,6 +59,10 @@ class IncomingCall:
         self.traceparent = envelope.traceparent
         self.idempotency_key = envelope.idempotency_key
         self.meta = envelope.meta or {}
+        self.to = envelope.to
+        self.credits = envelope.credit
+        self.cancelled = False
+        self._single = not envelope.credit
 
     @property
     def remaining(self) -> float | None:
@@ -81,6 +92,32 @@ class IncomingCall:
         except TransportError as error:
             frame = encode_error(self.id, error)
         self._connection.answer(self, frame)
+
+    def send_item(self, message: msgspec.Struct) -> None:
+        """Answer with one of many messages; waits until the caller can take it. `end` comes after the last.
+
+        Raises:
+            Cancelled: The caller wants no more of them; the call is to be answered all the same.
+            PeerGone: Nobody is there to take it.
+            TransportError: The caller wants a single answer (`SYM-T015`), the message is too large or cannot be
+                encoded, or the call has its answer already (`SYM-T014`).
+        """
+        if self._single:
+            raise TransportError(
+                f"{self.type!r} is answered with a stream",
+                code="SYM-T015",
+                hint="Ask with `stream`, and iterate over what it returns.",
+            )
+        item = Envelope(Kind.ITEM, self.id, message_type(message), payload=encode_payload(message))
+        self._connection.send_item(self, item)
+
+    def end(self) -> None:
+        """End an answer of many messages.
+
+        Raises:
+            TransportError: The call has its answer already (`SYM-T014`).
+        """
+        self._connection.answer(self, encode(Envelope(Kind.RESPONSE, self.id)))
 
     def fail(self, error: SymphonyError) -> None:
         """Answer with an error.

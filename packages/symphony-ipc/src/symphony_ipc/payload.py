@@ -11,7 +11,7 @@ from symphony_sdk.errors import (
     TransportError,
     error_from_payload,
 )
-from symphony_sdk.messages import MESSAGES, message_type
+from symphony_sdk.messages import MESSAGES, message_limit, message_type
 
 from symphony_ipc.envelope import Envelope, Kind
 from symphony_ipc.framing import CONTROL_LIMIT, Buffer, decode_typed, describe, encode
@@ -28,16 +28,26 @@ def encode_payload(message: msgspec.Struct) -> memoryview:
     """Encode a message.
 
     Raises:
-        TransportError: A field has a value that has no encoding.
+        TransportError: A field has a value that has no encoding (`SYM-T011`), or the message has more bytes
+            than its type allows (`SYM-T005`).
     """
     try:
-        return memoryview(_ENCODER.encode(message))
+        payload = _ENCODER.encode(message)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise TransportError(
             f"a message of type {message_type(message)!r} cannot be encoded: {error}",
             code="SYM-T011",
             hint="Messages hold JSON-like values, bytes, dates, dataclasses and Structs.",
         ) from error
+    limit = message_limit(message)
+    if len(payload) > limit:
+        raise TransportError(
+            f"a message of type {message_type(message)!r} has {len(payload):,} bytes; {limit:,} are allowed",
+            code="SYM-T005",
+            hint="Store large values as artifacts and send their references.",
+            details={"type": message_type(message), "bytes": len(payload), "limit": limit},
+        )
+    return memoryview(payload)
 
 
 def decode_payload(expected: type[MessageT], payload: memoryview) -> MessageT:
@@ -48,8 +58,14 @@ def decode_payload(expected: type[MessageT], payload: memoryview) -> MessageT:
         payload: Bytes from the peer.
 
     Raises:
-        MalformedMessage: The bytes are not a message of this type.
+        MalformedMessage: The bytes are not a message of this type, or more than it may have.
     """
+    limit = message_limit(expected)
+    if len(payload) > limit:
+        raise MalformedMessage(
+            f"a message of type {message_type(expected)!r} has {len(payload):,} bytes; {limit:,} are allowed",
+            hint="A few bytes can ask for a lot of memory; only types that carry data may be longer.",
+        )
     decoder = _DECODERS.get(expected)
     if decoder is None:
         decoder = _DECODERS[expected] = msgspec.msgpack.Decoder(expected)

@@ -25,6 +25,10 @@ class Forwarded(Protocol):
         """Let so many more items of a stream come."""
 
 
+Ask = Callable[[Envelope, Answered], Forwarded]
+"""Takes a request, and who takes its answer."""
+
+
 class Router(Protocol):
     """Takes what comes in for others; each method is called while the frame is read, and must not wait."""
 

@@ -4,26 +4,25 @@ from collections.abc import Callable
 
 from symphony_sdk.errors import MalformedMessage, SymphonyError, TransportError
 
+from symphony_ipc.answered import AnsweredRequests, Joined
 from symphony_ipc.envelope import Envelope, Kind
 from symphony_ipc.framing import DATA_LIMIT, Buffer, encode
 from symphony_ipc.payload import encode_error, error_envelope
-from symphony_ipc.router import Answered, Forwarded
+from symphony_ipc.router import Ask, Forwarded
 from symphony_ipc.window import Window
-
-Ask = Callable[[Envelope, Answered], Forwarded]
-"""Takes a request and who takes its answer."""
 
 
 class _Served:
     """A request of the peer, from when it comes in until it has its final answer."""
 
-    __slots__ = ("_serving", "forwarded", "id", "size")
+    __slots__ = ("_serving", "forwarded", "id", "joined", "size")
 
     def __init__(self, serving: "Serving", envelope: Envelope) -> None:
         self._serving = serving
         self.id = envelope.id
         self.size = len(envelope.payload)
         self.forwarded: Forwarded | None = None
+        self.joined: Joined | None = None
 
     def answered(self, envelope: Envelope) -> None:
         self._serving.answer(self, envelope)
@@ -34,14 +33,20 @@ class Serving:
 
     Args:
         write: Sends a frame to the peer.
+        answered: Carries requests that have a key out once; without it each is carried out.
 
     Attributes:
+        peer: Name of the peer.
         max_frame: Bytes that the peer accepts in a frame.
     """
 
-    def __init__(self, write: Callable[[tuple[Buffer, ...]], None]) -> None:
+    def __init__(
+        self, write: Callable[[tuple[Buffer, ...]], None], answered: AnsweredRequests | None = None
+    ) -> None:
+        self.peer = ""
         self.max_frame = DATA_LIMIT
         self._write = write
+        self._answered = answered
         self._open: dict[int, _Served] = {}
         self._window = Window()
 
@@ -63,7 +68,11 @@ class Serving:
         self._window.take(served.size)
         self._open[served.id] = served
         try:
-            served.forwarded = ask(envelope, served.answered)
+            if self._answered is None or not envelope.idempotency_key or envelope.credit:
+                served.forwarded = ask(envelope, served.answered)
+            else:
+                joined = self._answered.ask(self.peer, envelope, served.answered, ask)
+                served.forwarded = served.joined = joined
         except SymphonyError as error:
             self.answer(served, error_envelope(error))
 
@@ -99,8 +108,10 @@ class Serving:
             served.forwarded.cancel()  # the item cannot be sent, so the rest is of no use
 
     def stop(self) -> None:
-        """Cancel all work: the connection has ended."""
+        """The connection has ended: cancel all work, but for what has a key and will be asked for again."""
         served, self._open = list(self._open.values()), {}
         for one in served:
-            if one.forwarded is not None:
+            if one.joined is not None:
+                one.joined.leave()
+            elif one.forwarded is not None:
                 one.forwarded.cancel()

@@ -2,20 +2,29 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
 
-from symphony_ipc.asking import Asking
 from symphony_ipc.envelope import Envelope
 from symphony_ipc.payload import MessageT, item_of
+from symphony_ipc.router import Answered, Forwarded
+
+ForwardedT = TypeVar("ForwardedT", bound=Forwarded)
 
 
-async def items(asking: Asking, envelope: Envelope, item_type: type[MessageT]) -> AsyncIterator[MessageT]:
+async def items(
+    ask: Callable[[Envelope, Answered], ForwardedT],
+    leave: Callable[[ForwardedT], None],
+    envelope: Envelope,
+    item_type: type[MessageT],
+) -> AsyncIterator[MessageT]:
     """Ask, and iterate over the answer; leaving the iteration ends the work at the other side.
 
     Half of the window is given back at once when half of it was taken, so that the peer need not pause.
 
     Args:
-        asking: The requests of the connection.
+        ask: Passes the request on.
+        leave: Gives it up.
         envelope: The REQUEST; its `credit` is the window.
         item_type: Class of each message.
 
@@ -34,7 +43,7 @@ async def items(asking: Asking, envelope: Envelope, item_type: type[MessageT]) -
             waiter.set_result(None)
 
     window, taken = envelope.credit, 0
-    asked = asking.ask(envelope, answered)
+    forwarded = ask(envelope, answered)
     try:
         while True:
             while came:
@@ -43,10 +52,10 @@ async def items(asking: Asking, envelope: Envelope, item_type: type[MessageT]) -
                     return
                 taken += 1
                 if taken * 2 >= window:
-                    asked.credit(taken)
+                    forwarded.credit(taken)
                     taken = 0
                 yield item
             waiter = loop.create_future()
             await waiter
     finally:
-        asked.abandon()
+        leave(forwarded)

@@ -60,6 +60,11 @@ class Work:
         self._waiting: dict[_Job, None] = {}
         self._running: set[_Job] = set()
 
+    @property
+    def in_flight(self) -> int:
+        """Requests that have no final answer yet."""
+        return len(self._waiting) + len(self._running)
+
     def ask(self, envelope: Envelope, answered: Answered) -> _Job:
         """Take a request; the handler begins with it once there is room.
 

@@ -588,7 +588,13 @@ CATALOGUE: dict[str, ErrorCode] = {
     ),
     "SYM-T025": ErrorCode(
         "Bus cannot be used like this",
-        "The node of the bus has been closed, has an uplink already, or knows the connection already.",
+        "The bus of this process has been closed, has joined another one already, or was given a connection or a "
+        "limit that it cannot use. The message says which.",
+    ),
+    "SYM-T026": ErrorCode(
+        "Too many subscriptions",
+        "A process has 10,000 subscriptions and endpoints at once, and wants more. Subscribe to patterns with `*` or "
+        "`>` rather than to each topic, and leave those that are not needed any more.",
     ),
     "SYM-T030": ErrorCode(
         "Transport is not for this system",

@@ -58,6 +58,7 @@ class SymphonyError(Exception):
 
     default_code: ClassVar[str] = "SYM-X001"
     prefix: ClassVar[str] = "SYM-"
+    codes: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -174,6 +175,7 @@ class BusError(TransportError):
     """The bus cannot do what was asked: a topic, an endpoint or a way of delivery that it does not have."""
 
     default_code = "SYM-T020"
+    codes = ("SYM-T021", "SYM-T022", "SYM-T023", "SYM-T024", "SYM-T025", "SYM-T026")
 
 
 class PeerGone(TransportError):
@@ -255,7 +257,7 @@ def _class_of(code: str, root: type[SymphonyError]) -> type[SymphonyError]:
         if child.__module__ != __name__:
             continue
         found = _class_of(code, child)
-        if found is not child or child.default_code == code:
+        if found is not child or child.default_code == code or code in child.codes:
             return found
         if "prefix" in vars(child) and code.startswith(child.prefix):
             return child

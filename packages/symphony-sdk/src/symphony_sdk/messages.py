@@ -6,7 +6,7 @@ default; a change of meaning is a new version. Values of ports travel as encoded
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
@@ -17,13 +17,24 @@ StructT = TypeVar("StructT", bound=type[msgspec.Struct])
 MESSAGES: dict[str, type[msgspec.Struct]] = {}
 """Every registered message type by its wire name, such as `worker.call/1`."""
 
+MESSAGE_LIMIT: Final = 1 << 20
+"""Bytes that a message may have encoded, unless its type says otherwise."""
 
-def message(name: str, *, version: int = 1) -> Callable[[StructT], StructT]:
+DATA_LIMIT: Final = 16 << 20
+"""Bytes that a message may have which carries bytes or encoded values: what fits into a frame."""
+
+Values = Annotated[dict[str, msgspec.Raw], msgspec.Meta(max_length=1024)]
+"""Encoded values by port name."""
+
+
+def message(name: str, *, version: int = 1, limit: int = MESSAGE_LIMIT) -> Callable[[StructT], StructT]:
     """Register a `msgspec.Struct` as a message.
 
     Args:
         name: Dotted name of the message, such as `worker.call`.
         version: Version of its meaning, counted from 1.
+        limit: Bytes that it may have encoded. Decoded, a byte of it can take some seventy bytes of memory; so a
+            type with a higher limit bounds the length of each of its collections.
 
     Raises:
         ValueError: Another type is registered under this name and version.
@@ -35,6 +46,7 @@ def message(name: str, *, version: int = 1) -> Callable[[StructT], StructT]:
         if known is not None and known.__qualname__ != struct.__qualname__:
             raise ValueError(f"message {wire_name!r} is already {known.__module__}.{known.__qualname__}")
         struct.__message_type__ = wire_name  # type: ignore[attr-defined]
+        struct.__message_limit__ = limit  # type: ignore[attr-defined]
         MESSAGES[wire_name] = struct
         return struct
 
@@ -51,6 +63,12 @@ def message_type(message: msgspec.Struct | type[msgspec.Struct]) -> str:
     if not isinstance(name, str):
         raise TypeError(f"{message!r} is not a message: decorate its class with @message")
     return name
+
+
+def message_limit(message: msgspec.Struct | type[msgspec.Struct]) -> int:
+    """Bytes that a message of this class may have encoded."""
+    limit: int = getattr(message, "__message_limit__", MESSAGE_LIMIT)
+    return limit
 
 
 @message("worker.load")
@@ -105,7 +123,7 @@ class Done(msgspec.Struct, frozen=True):
     """The answer of a request that has nothing to tell but that it was done."""
 
 
-@message("worker.call")
+@message("worker.call", limit=DATA_LIMIT)
 class CallOperation(msgspec.Struct, frozen=True):
     """Host to worker: run one operator, or one inference of an instrument.
 
@@ -119,14 +137,14 @@ class CallOperation(msgspec.Struct, frozen=True):
     """
 
     operation: str
-    inputs: dict[str, msgspec.Raw] = {}
+    inputs: Values = {}
     run: str = ""
     node: str = ""
     attempt: int = 1
     item: int = -1
 
 
-@message("worker.result")
+@message("worker.result", limit=DATA_LIMIT)
 class OperationResult(msgspec.Struct, frozen=True):
     """Worker to host: an operation ended well.
 
@@ -135,7 +153,7 @@ class OperationResult(msgspec.Struct, frozen=True):
         seconds: How long the extension's own code ran.
     """
 
-    outputs: dict[str, msgspec.Raw] = {}
+    outputs: Values = {}
     seconds: float = 0.0
 
 
@@ -165,7 +183,7 @@ class LogLine(msgspec.Struct, frozen=True):
     text: str
 
 
-@message("artifact.put")
+@message("artifact.put", limit=DATA_LIMIT)
 class PutArtifact(msgspec.Struct, frozen=True):
     """Worker to host: store a part of an artifact, or all of it.
 
@@ -185,7 +203,7 @@ class PutArtifact(msgspec.Struct, frozen=True):
     last: bool = True
     name: str = ""
     media_type: str = "application/octet-stream"
-    metadata: dict[str, str] = {}
+    metadata: Annotated[dict[str, str], msgspec.Meta(max_length=1024)] = {}
     run: str = ""
     node: str = ""
 
@@ -216,7 +234,7 @@ class GetArtifact(msgspec.Struct, frozen=True):
     length: int = 8 << 20
 
 
-@message("artifact.data")
+@message("artifact.data", limit=DATA_LIMIT)
 class ArtifactData(msgspec.Struct, frozen=True):
     """Host to worker: bytes of an artifact.
 

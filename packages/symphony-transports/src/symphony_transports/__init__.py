@@ -7,11 +7,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from symphony_transports.stdio import StdioListener, StdioTransport
     from symphony_transports.unix import UnixListener, UnixTransport
 
-__all__ = ["UnixListener", "UnixTransport"]
+__all__ = ["StdioListener", "StdioTransport", "UnixListener", "UnixTransport"]
 
 _MODULES = {
+    "StdioListener": "stdio",
+    "StdioTransport": "stdio",
     "UnixListener": "unix",
     "UnixTransport": "unix",
 }

@@ -9,6 +9,7 @@ same time cannot both think that the other is dead.
 """
 
 import asyncio
+import errno
 import os
 import socket
 import stat
@@ -176,6 +177,8 @@ def _locked(file: Path) -> int:
 def _remove_stale(path: Path) -> None:
     """Remove the socket of a process that was killed; to be called with the lock held."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(path.stat().st_mode):
+            raise FileExistsError(errno.EEXIST, "a file that is no socket lies there")
         try:
             probe.connect(str(path))
         except ConnectionRefusedError:

@@ -5,7 +5,7 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
-from symphony_ipc import Connection, Endpoint, from_socket
+from symphony_ipc import AnsweredRequests, Connection, Endpoint, from_socket
 from symphony_sdk.errors import SymphonyError
 from symphony_sdk.ports import ConnectionPort, RequestHandler
 
@@ -42,7 +42,13 @@ class UnixTransport:
             TransportError: Nobody listens (`SYM-T010`), or the handshake failed.
         """
         sock = await connect_private(path_of(address, self.scheme))
-        return await from_socket(sock, Endpoint(self._name, token), accepts=False, handler=handler)
+        return await from_socket(
+            sock,
+            Endpoint(self._name, token),
+            accepts=False,
+            handler=handler,
+            answered=AnsweredRequests(),
+        )
 
     async def listen(
         self,
@@ -89,6 +95,7 @@ class UnixListener:
         self._endpoint = endpoint
         self._on_connection = on_connection
         self._handler = handler
+        self._answered = AnsweredRequests()
         self._welcoming: set[asyncio.Task[None]] = set()
         self._accepting = asyncio.get_running_loop().create_task(self._accept_all())
 
@@ -121,7 +128,12 @@ class UnixListener:
         try:
             check_user(sock)
             await from_socket(
-                sock, self._endpoint, accepts=True, handler=self._handler, on_open=self._on_connection
+                sock,
+                self._endpoint,
+                accepts=True,
+                handler=self._handler,
+                on_open=self._on_connection,
+                answered=self._answered,
             )
         except SymphonyError:
             sock.close()  # the peer has been told why

@@ -2,18 +2,23 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextvars import Token
+from typing import Final, TypeVar
 
 import msgspec
-from symphony_sdk.errors import BusError, DeadlineExceeded
+from symphony_sdk.errors import BusError, MalformedMessage, TransportError
+from symphony_sdk.messages import message_type
 from symphony_sdk.ports.bus import EndpointInfo
 from symphony_sdk.ports.transport import RequestHandler
 
+from symphony_ipc.answered import AnsweredRequests
+from symphony_ipc.bus.calls import in_time
 from symphony_ipc.bus.neighbour import Neighbour
 from symphony_ipc.bus.topics import Patterns
-from symphony_ipc.envelope import IDEMPOTENCY_KEY, Envelope
+from symphony_ipc.envelope import Envelope
 from symphony_ipc.router import Answered, Forwarded
 from symphony_ipc.working import Work
+
+AnswerT = TypeVar("AnswerT", bound=msgspec.Struct)
 
 
 class LocalEndpoint:
@@ -23,11 +28,12 @@ class LocalEndpoint:
         handler: Answers its requests.
     """
 
-    ready = True
+    ready: Final = True
 
     def __init__(self, handler: RequestHandler) -> None:
         self._handler = handler
         self._work = Work(handler)
+        self._answered = AnsweredRequests()
         self._calls = 0
 
     @property
@@ -36,27 +42,68 @@ class LocalEndpoint:
         return self._calls + self._work.in_flight
 
     def ask(self, envelope: Envelope, answered: Answered) -> Forwarded:
-        """Have it answer a request of another process."""
+        """Have it answer a request of another process; one that has an idempotency key is carried out once."""
+        if envelope.idempotency_key and not envelope.credit:
+            return self._answered.ask("", envelope, answered, self._work.ask)
         return self._work.ask(envelope, answered)
 
-    async def call(
-        self, message: msgspec.Struct, timeout: float | None, idempotency_key: str
-    ) -> msgspec.Struct | AsyncIterator[msgspec.Struct]:
-        """Have it answer a request of this process: the message is given to the handler as it is.
+    async def call(self, message: msgspec.Struct, response: type[AnswerT], timeout: float | None) -> AnswerT:
+        """Have it answer a request of this process: the handler gets the message as it is.
 
         Raises:
             DeadlineExceeded: `timeout` passed.
+            MalformedMessage: The answer is not of that type.
+            TransportError: The answer is a stream (`SYM-T015`).
         """
-        token: Token[str] = IDEMPOTENCY_KEY.set(idempotency_key)
+        message_type(message)
         self._calls += 1
         try:
-            if timeout is None:
-                return await self._handler(message)
-            async with within(timeout, message):
-                return await self._handler(message)
+            answer = await in_time(self._handler(message), timeout, message)
         finally:
             self._calls -= 1
-            IDEMPOTENCY_KEY.reset(token)
+        if isinstance(answer, msgspec.Struct):
+            return expected(answer, response)
+        await _close(answer)
+        raise TransportError(
+            f"{message_type(message)!r} is answered with a stream",
+            code="SYM-T015",
+            hint="Ask with `stream`, and iterate over what it returns.",
+        )
+
+    async def stream(
+        self, message: msgspec.Struct, item: type[AnswerT], timeout: float | None
+    ) -> AsyncIterator[AnswerT]:
+        """Have it answer a request of this process with many messages.
+
+        Raises:
+            DeadlineExceeded: `timeout` passed.
+            MalformedMessage: An item is not of that type.
+            TransportError: The answer is a single message (`SYM-T016`).
+        """
+        clock = asyncio.get_running_loop().time
+        deadline = None if timeout is None else clock() + timeout
+        self._calls += 1
+        try:
+            answer = await in_time(self._handler(message), timeout, message)
+            if isinstance(answer, msgspec.Struct):
+                raise TransportError(
+                    f"a stream was asked for, and the answer is a single {message_type(answer)!r}",
+                    code="SYM-T016",
+                    hint="Ask with `request`.",
+                )
+            source = aiter(answer)
+            try:
+                while True:
+                    left = None if deadline is None else deadline - clock()
+                    try:
+                        one = await in_time(anext(source), left, message)
+                    except StopAsyncIteration:
+                        return
+                    yield expected(one, item)
+            finally:
+                await _close(source)
+        finally:
+            self._calls -= 1
 
 
 class _Name:
@@ -156,18 +203,24 @@ def no_endpoint(name: str) -> BusError:
     )
 
 
-class within:  # noqa: N801 - a context, named as it reads
-    """A context that ends with `DeadlineExceeded` when the seconds of a request have passed."""
+def expected(answer: msgspec.Struct, response: type[AnswerT]) -> AnswerT:
+    """The answer itself.
 
-    def __init__(self, timeout: float | None, message: msgspec.Struct) -> None:
-        self._scope = asyncio.timeout(timeout)
-        self._message = message
+    Raises:
+        MalformedMessage: It is of another type.
+    """
+    if not isinstance(answer, response):
+        raise MalformedMessage(
+            f"the answer is of type {message_type(answer)!r}; expected {message_type(response)!r}",
+            hint="The one who asks and the one who answers must agree on the type.",
+        )
+    return answer
 
-    async def __aenter__(self) -> None:
-        await self._scope.__aenter__()
 
-    async def __aexit__(self, *reason: object) -> None:
-        pass
+async def _close(stream: AsyncIterator[msgspec.Struct]) -> None:
+    close = getattr(stream, "aclose", None)  # a generator has it, another iterator may
+    if close is not None:
+        await close()
 
 
 def _burden(member: LocalEndpoint | Neighbour) -> tuple[bool, int]:

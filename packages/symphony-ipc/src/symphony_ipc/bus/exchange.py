@@ -5,12 +5,12 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
-from symphony_sdk.errors import BusError, TransportError
+from symphony_sdk.errors import BusError, SymphonyError, TransportError
 from symphony_sdk.messages import message_type
-from symphony_sdk.ports.bus import Delivery
+from symphony_sdk.ports.bus import DeadLetter, Delivery
 
 from symphony_ipc.bus.interest import Interest, Member, Route
-from symphony_ipc.bus.messages import DEAD, DeadLetter
+from symphony_ipc.bus.messages import DEAD
 from symphony_ipc.bus.metrics import Counts
 from symphony_ipc.bus.neighbour import Neighbour
 from symphony_ipc.bus.send_queue import Key
@@ -40,6 +40,7 @@ class Exchange:
         self.up: Callable[[Envelope], None] | None = None
         self._process = process
         self._interest = interest
+        self._routes = interest.routes
         self._counts = counts
 
     def publish(self, topic: str, message: msgspec.Struct) -> None:
@@ -49,14 +50,26 @@ class Exchange:
             BusError: The topic is not one, or is the bus's own.
             TransportError: The message has to leave the process and cannot be encoded.
         """
-        route = self._interest.route(topic)
-        if route.own:
-            raise BusError(
-                f"{topic!r} is one of the bus's own topics",
-                hint="Topics that begin with `_` can be subscribed to; publish to another one.",
-                details={"topic": topic},
-            )
-        self._publish(topic, message, route)
+        route = self._routes.get(topic)
+        if route is None or route.own:
+            route = self._interest.route(topic)
+            if route.own:
+                raise BusError(
+                    f"{topic!r} is one of the bus's own topics",
+                    hint="Topics that begin with `_` can be subscribed to; publish to another one.",
+                    details={"topic": topic},
+                )
+        if self.up is not None or not route.is_local:
+            self._publish(topic, message, route)
+            return
+        if not hasattr(message, "__message_type__"):
+            message_type(message)  # is refused here as it is where it has to leave the process
+        delivery = Delivery(topic, message, TRACEPARENT.get())
+        for subscriber in route.local:
+            subscriber.take(delivery)
+        counts = self._counts
+        counts.published += 1
+        counts.delivered += len(route.local)
 
     def announce(self, topic: str, message: msgspec.Struct) -> None:
         """Publish what the bus says about itself; costs nothing where nobody wants to know."""
@@ -80,7 +93,9 @@ class Exchange:
                 if group == envelope.group:
                     self._give(group, members, envelope)
                     return
-            self._dead(envelope.to, envelope, "nobody", f"the members of the group {envelope.group!r} have gone")
+            self._dead(
+                envelope.to, envelope, "nobody", f"the members of the group {envelope.group!r} have gone"
+            )
             return
         if route.below:
             frame: tuple[Buffer, ...] | None = None
@@ -91,18 +106,25 @@ class Exchange:
                         frame = encode(envelope)
                     self._counts.forwarded += 1
                     neighbour.queue.send(frame, keys)
-        if route.local and (delivery := self._decoded(envelope)) is not None:
+        if route.local and (delivery := self.decoded(envelope)) is not None:
             self._hand_out(route.local, delivery)
         if origin is None:
             return
         if self.up is not None:
-            self.up(envelope)
-            self._counts.forwarded += 1
+            self._pass_up(self.up, envelope)
         else:
             for group, members in route.groups:
                 self._give(group, members, envelope)
             if route.leads_nowhere:
                 self._dead(envelope.to, envelope, "nobody")
+
+    def _pass_up(self, up: Callable[[Envelope], None], envelope: Envelope) -> None:
+        try:
+            up(envelope)
+        except SymphonyError as error:  # it came from another process, whose fault this is not
+            self._dead(envelope.to, envelope, "malformed", str(error))
+        else:
+            self._counts.forwarded += 1
 
     def failed(self, delivery: Delivery, error: Exception) -> None:
         """Tell that a listener raised."""
@@ -123,8 +145,6 @@ class Exchange:
             for neighbour, keys in route.below:
                 counts.forwarded += 1
                 neighbour.queue.send(frame, keys)
-        else:
-            message_type(message)  # what cannot leave the process is refused before somebody wants it elsewhere
         for subscriber in route.local:
             subscriber.take(delivery)
         counts.delivered += len(route.local)
@@ -149,7 +169,7 @@ class Exchange:
         member, key = self._interest.next_member(group, members)
         if isinstance(member, Neighbour):
             self._send_to_group(member, key, envelope)
-        elif (delivery := self._decoded(envelope)) is not None:
+        elif (delivery := self.decoded(envelope)) is not None:
             self._hand_out((member,), delivery)
 
     def _send_to_group(self, member: Neighbour, key: Key, envelope: Envelope) -> None:
@@ -169,7 +189,8 @@ class Exchange:
             subscriber.take(delivery)
         TRACEPARENT.reset(token)
 
-    def _decoded(self, envelope: Envelope) -> Delivery | None:
+    def decoded(self, envelope: Envelope) -> Delivery | None:
+        """The message of another process; None, and a dead letter, where it is malformed."""
         try:
             message = decode_message(envelope.type, envelope.payload)
         except TransportError as error:

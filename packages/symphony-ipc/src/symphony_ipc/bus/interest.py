@@ -25,9 +25,10 @@ class Route:
         local: Subscribers of this process that are in no group.
         below: Neighbours that want them outside of a group, and by which subscriptions.
         groups: The members of each queue group.
+        is_local: Whether there are subscribers of this process, and nobody else.
     """
 
-    __slots__ = ("below", "groups", "local", "own")
+    __slots__ = ("below", "groups", "is_local", "local", "own")
 
     def __init__(
         self,
@@ -40,6 +41,7 @@ class Route:
         self.local = local
         self.below = below
         self.groups = groups
+        self.is_local = bool(local) and not (own or below or groups)
 
     @property
     def leads_nowhere(self) -> bool:
@@ -58,20 +60,26 @@ class _Wanted:
 
 
 class Interest:
-    """The subscriptions that a node knows."""
+    """The subscriptions that a node knows.
+
+    Attributes:
+        routes: The ways that were found already, by topic.
+    """
 
     def __init__(self) -> None:
         self._patterns: Patterns[_Wanted] = Patterns()
         self._wanted: dict[str, _Wanted] = {}
         self._turns: dict[str, int] = {}
-        self._routes: dict[str, Route] = {}
+        self.routes: dict[str, Route] = {}
 
     def __contains__(self, key: Key) -> bool:
         wanted = self._wanted.get(key[0])
         return wanted is not None and key[1] in wanted.by_group
 
     def __iter__(self) -> Iterator[Key]:
-        return iter([(wanted.pattern, group) for wanted in self._wanted.values() for group in wanted.by_group])
+        return iter(
+            [(wanted.pattern, group) for wanted in self._wanted.values() for group in wanted.by_group]
+        )
 
     def members(self, key: Key) -> list[Local | Neighbour]:
         """Who subscribed to exactly this pattern and group."""
@@ -86,7 +94,7 @@ class Interest:
             wanted = self._wanted[pattern] = _Wanted(pattern)
             self._patterns.add(pattern, wanted)
         wanted.by_group.setdefault(group, []).append(member)
-        self._routes.clear()
+        self.routes.clear()
 
     def remove(self, key: Key, member: Local | Neighbour) -> None:
         """Have somebody get them no more."""
@@ -100,7 +108,7 @@ class Interest:
         if not wanted.by_group:
             del self._wanted[pattern]
             self._patterns.remove(pattern)
-        self._routes.clear()
+        self.routes.clear()
 
     def route(self, topic: str) -> Route:
         """The way of a topic's messages.
@@ -108,11 +116,11 @@ class Interest:
         Raises:
             BusError: It is not a topic.
         """
-        route = self._routes.get(topic)
+        route = self.routes.get(topic)
         if route is None:
-            if len(self._routes) >= ROUTES_LIMIT:
-                self._routes.clear()
-            route = self._routes[topic] = self._find(check_topic(topic))
+            if len(self.routes) >= ROUTES_LIMIT:
+                self.routes.clear()
+            route = self.routes[topic] = self._find(check_topic(topic))
         return route
 
     def next_member(self, group: str, members: tuple[Member, ...]) -> Member:

@@ -1,13 +1,19 @@
-"""What nodes of the bus tell and ask each other, and what the bus publishes about itself."""
+"""What nodes of the bus tell and ask each other."""
 
 from typing import Annotated, Final
 
 import msgspec
 from symphony_sdk.messages import message
-from symphony_sdk.ports.bus import EndpointInfo, Health
+from symphony_sdk.ports.bus import EndpointInfo
 
 NODE: Final = "_bus"
 """The endpoint that every node is for its neighbours; what they ask it is below."""
+
+DELIVER: Final = "_deliver"
+"""The endpoint of a node for what is to be delivered at least once; the topic is in `meta`."""
+
+TOPIC: Final = "topic"
+"""The name of the topic in the metadata of such a request."""
 
 LOST: Final = "_lost"
 """The topic under which a node tells its neighbour what it threw away."""
@@ -99,23 +105,6 @@ class EndpointsFound(msgspec.Struct, frozen=True):
     endpoints: tuple[EndpointInfo, ...] = ()
 
 
-@message("bus.deliver")
-class Deliver(msgspec.Struct, frozen=True):
-    """To the node above: publish at least once; answered when it is kept.
-
-    Args:
-        topic: Where to.
-        type: Wire name of the message.
-        payload: The encoded message.
-        traceparent: W3C trace context of the publisher.
-    """
-
-    topic: _Text
-    type: str
-    payload: bytes
-    traceparent: str = ""
-
-
 @message("bus.lost")
 class Lost(msgspec.Struct, frozen=True):
     """To a neighbour: messages that it did not take in time were thrown away.
@@ -129,41 +118,3 @@ class Lost(msgspec.Struct, frozen=True):
     pattern: _Text
     group: _Text = ""
     count: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
-
-
-@message("bus.dead-letter")
-class DeadLetter(msgspec.Struct, frozen=True):
-    """A message that reached nobody, or did no good there. Published to `_dead.` and its topic.
-
-    Args:
-        topic: Where it was published to.
-        type: Wire name of the message.
-        payload: The encoded message; empty where it is longer than 256 KiB.
-        reason: `nobody` subscribed, a listener `failed`, or it is `malformed`.
-        error: What a listener raised, or what is wrong with it; empty where nobody subscribed.
-        process: Name of the process that says so.
-        traceparent: W3C trace context of the publisher.
-    """
-
-    topic: str
-    type: str
-    payload: bytes
-    reason: str
-    error: str = ""
-    process: str = ""
-    traceparent: str = ""
-
-
-@message("bus.health")
-class HealthChanged(msgspec.Struct, frozen=True):
-    """A process became suspect, alive again, or ended. Published to `_bus.health`.
-
-    Args:
-        process: Name of the process.
-        health: What it is now.
-        reason: Why.
-    """
-
-    process: str
-    health: Health
-    reason: str = ""

@@ -43,7 +43,8 @@ class BusMetrics(msgspec.Struct, frozen=True):
         failed: Requests of this process that ended with an error, those that named no endpoint, and messages
             that a listener raised for.
         dead_letters: Messages that reached nobody or did no good; counted whether somebody listens to them or not.
-        lost: Messages that were thrown away because a process did not take them in time.
+        lost: Messages that were thrown away here, because another process or a subscriber of this one did not take
+            them in time.
         neighbours: The processes below.
     """
 
@@ -66,3 +67,4 @@ class Counts(msgspec.Struct):
     requests: int = 0
     failed: int = 0
     dead_letters: int = 0
+    lost: int = 0

@@ -5,6 +5,7 @@ from typing import Protocol
 from symphony_sdk.errors import SymphonyError
 from symphony_sdk.ports.bus import Health
 
+from symphony_ipc.bus.metrics import Counts
 from symphony_ipc.bus.send_queue import Key, SendQueue
 from symphony_ipc.connection import Connection
 from symphony_ipc.envelope import Envelope
@@ -30,6 +31,7 @@ class Neighbour:
     Args:
         connection: Where it is.
         node: Whose neighbour it is.
+        counts: What the node counts.
 
     Attributes:
         process: What it is called.
@@ -40,12 +42,12 @@ class Neighbour:
         health: Whether it answers.
     """
 
-    __slots__ = ("_node", "connection", "health", "interest", "names", "queue", "process")
+    __slots__ = ("_node", "connection", "health", "interest", "names", "process", "queue")
 
-    def __init__(self, connection: Connection, node: Above) -> None:
+    def __init__(self, connection: Connection, node: Above, counts: Counts) -> None:
         self.process = connection.session.peer
         self.connection = connection
-        self.queue = SendQueue(connection)
+        self.queue = SendQueue(connection, counts)
         self.interest: set[Key] = set()
         self.names: dict[str, str] = {}
         self.health: Health = "alive"

@@ -8,6 +8,7 @@ from symphony_sdk.errors import PeerGone
 from symphony_sdk.messages import message_type
 
 from symphony_ipc.bus.messages import LOST, Lost
+from symphony_ipc.bus.metrics import Counts
 from symphony_ipc.connection import Connection
 from symphony_ipc.envelope import Envelope, Kind
 from symphony_ipc.framing import DATA_LIMIT, Buffer, encode
@@ -30,15 +31,17 @@ class SendQueue:
 
     Args:
         connection: Where the neighbour is.
+        counts: Counts what was thrown away, too.
 
     Attributes:
         lost: Messages that were thrown away.
     """
 
-    __slots__ = ("_bytes", "_connection", "_limit", "_losses", "_waiting", "lost")
+    __slots__ = ("_bytes", "_connection", "_counts", "_limit", "_losses", "_waiting", "lost")
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, counts: Counts) -> None:
         self.lost = 0
+        self._counts = counts
         self._connection = connection
         self._limit = connection.session.max_frame
         self._waiting: deque[tuple[tuple[Buffer, ...], int, tuple[Key, ...]]] = deque()
@@ -57,15 +60,15 @@ class SendQueue:
             keys: The subscriptions that miss it where it is thrown away.
         """
         if self._limit < DATA_LIMIT and sum(map(len, frame)) > self._limit:
-            self.missed(keys, 1)
+            self._throw_away(keys)
+            self._drain()
         elif self._waiting or self._connection.congested:
             self._keep(frame, keys)
         else:
             self._send(frame)
 
     def missed(self, keys: tuple[Key, ...], count: int) -> None:
-        """Tell the neighbour that so many messages to its subscriptions were thrown away, here or before."""
-        self.lost += count
+        """Tell the neighbour that so many messages to its subscriptions were thrown away."""
         for key in keys:
             if key in self._losses or len(self._losses) < _LOSSES_LIMIT:
                 self._losses[key] += count
@@ -78,10 +81,14 @@ class SendQueue:
         while len(self._waiting) > FRAMES_LIMIT or (self._bytes > BYTES_LIMIT and len(self._waiting) > 1):
             _, size, keys = self._waiting.popleft()
             self._bytes -= size
-            self.lost += 1
-            for key in keys:
-                if key in self._losses or len(self._losses) < _LOSSES_LIMIT:
-                    self._losses[key] += 1
+            self._throw_away(keys)
+
+    def _throw_away(self, keys: tuple[Key, ...]) -> None:
+        self.lost += 1
+        self._counts.lost += 1
+        for key in keys:
+            if key in self._losses or len(self._losses) < _LOSSES_LIMIT:
+                self._losses[key] += 1
 
     def _drain(self) -> None:
         connection = self._connection

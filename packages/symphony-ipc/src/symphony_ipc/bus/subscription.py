@@ -8,9 +8,10 @@ from typing import Final
 from symphony_sdk.errors import BusError
 from symphony_sdk.ports.bus import Delivery
 
+from symphony_ipc.bus.metrics import Counts
+
 Taken = Callable[[], None]
 """Says that a message of a durable subscription was taken."""
-
 
 
 class QueuedSubscription:
@@ -21,6 +22,7 @@ class QueuedSubscription:
         group: The queue group; empty where there is none.
         durable: Name under which the bus remembers what was taken; empty where it does not.
         limit: Messages that may wait; beyond it the oldest are lost.
+        counts: Counts those too.
         end: Takes it off the bus.
 
     Attributes:
@@ -33,6 +35,7 @@ class QueuedSubscription:
         group: str,
         durable: str,
         limit: int,
+        counts: Counts,
         end: Callable[["QueuedSubscription"], Awaitable[None]],
     ) -> None:
         self.pattern = pattern
@@ -40,8 +43,10 @@ class QueuedSubscription:
         self.durable = durable
         self.lost = 0
         self._limit = limit
+        self._counts = counts
         self._end = end
-        self._waiting: deque[tuple[Delivery, Taken | None]] = deque()
+        self._waiting: deque[Delivery] = deque()
+        self._untaken: deque[Taken] = deque()  # of the messages that wait, where the bus remembers
         self._wakeup: asyncio.Future[None] | None = None
         self._taken: Taken | None = None
         self._closed = False
@@ -59,7 +64,12 @@ class QueuedSubscription:
         if len(waiting) >= self._limit:
             waiting.popleft()
             self.lost += 1
-        waiting.append((delivery, taken))
+            self._counts.lost += 1
+            if self._untaken:
+                self._untaken.popleft()
+        waiting.append(delivery)
+        if taken is not None:
+            self._untaken.append(taken)
         wakeup = self._wakeup
         if wakeup is not None:
             self._wakeup = None
@@ -84,8 +94,9 @@ class QueuedSubscription:
                 )
             self._wakeup = asyncio.get_running_loop().create_future()
             await self._wakeup
-        delivery, self._taken = self._waiting.popleft()
-        return delivery
+        if self._untaken:
+            self._taken = self._untaken.popleft()
+        return self._waiting.popleft()
 
     async def __aenter__(self) -> "QueuedSubscription":
         return self
@@ -103,6 +114,7 @@ class QueuedSubscription:
         """End the iteration, as the bus does when it closes."""
         self._closed = True
         self._waiting.clear()
+        self._untaken.clear()
         self._taken = None
         if self._wakeup is not None and not self._wakeup.done():
             self._wakeup.set_result(None)

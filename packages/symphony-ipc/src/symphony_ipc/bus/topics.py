@@ -35,7 +35,9 @@ def check_topic(topic: str, what: str = "topic") -> str:
         BusError: It is not one (`SYM-T020`).
     """
     if len(topic) > _limit(topic) or not _TOPIC.fullmatch(topic):
-        raise _refused(topic, what, "words joined by dots, without spaces, `*` and `>`, such as `run.started`")
+        raise _refused(
+            topic, what, "words joined by dots, without spaces, `*` and `>`, such as `run.started`"
+        )
     return topic
 
 
@@ -47,9 +49,31 @@ def check_pattern(pattern: str) -> str:
     """
     if len(pattern) > _limit(pattern) or not _PATTERN.fullmatch(pattern):
         raise _refused(
-            pattern, "pattern", "words joined by dots, or `*` for a word, or `>` for all that follow, as in `run.*.>`"
+            pattern,
+            "pattern",
+            "words joined by dots, or `*` for a word, or `>` for all that follow, as in `run.*.>`",
         )
     return pattern
+
+
+def check_name(name: str) -> str:
+    """The name of an endpoint itself.
+
+    Raises:
+        BusError: It is not one, or is the bus's own (`SYM-T020`).
+    """
+    if name.startswith(OWN):
+        raise _refused(name, "name", "words joined by dots that do not begin with `_`")
+    return check_topic(name, "name")
+
+
+def check_group(group: str) -> str:
+    """The name of a queue group itself; the empty one stands for none.
+
+    Raises:
+        BusError: It is not one (`SYM-T020`).
+    """
+    return check_topic(group, "group") if group else group
 
 
 def matches(pattern: str, topic: str) -> bool:
@@ -95,9 +119,7 @@ class Patterns(Generic[T]):
         *words, last = pattern.split(".")
         path = [self._root]
         for word in words if last == ">" else [*words, last]:
-            node = path[-1].any if word == "*" else path[-1].words[word]
-            assert node is not None
-            path.append(node)
+            path.append((path[-1].any if word == "*" else None) or path[-1].words[word])
         if last == ">":
             path[-1].rest = []
         else:
@@ -140,7 +162,7 @@ def _limit(text: str) -> int:
 def _refused(text: str, what: str, expected: str) -> BusError:
     shown = text if len(text) <= 80 else f"{text[:77]}..."
     return BusError(
-        f"{shown!r} is not a {what}; expected {expected}, at most {TOPIC_LIMIT} characters",
+        f"{shown!r} is no {what}; expected {expected}, of at most {TOPIC_LIMIT} characters",
         hint="Write numbers and ids as words of their own: `run.42.started`.",
         details={what: text[:TOPIC_LIMIT]},
     )

@@ -7,16 +7,7 @@ from symphony_sdk.errors import SymphonyError
 from symphony_sdk.ports.bus import EndpointInfo
 
 from symphony_ipc.envelope import Envelope
-
-
-class Forwarded(Protocol):
-    """A request that somebody else works on, in the hands of the one who passed it on."""
-
-    def cancel(self) -> None:
-        """Have the work ended. The final answer comes all the same; nothing happens where it has come."""
-
-    def credit(self, items: int) -> None:
-        """Let so many more items of a stream come."""
+from symphony_ipc.router import Answered, Forwarded
 
 
 class Receiver(Protocol):
@@ -45,7 +36,7 @@ class Receiver(Protocol):
                 comes again, here or elsewhere.
         """
 
-    def asked(self, envelope: Envelope, answered: Callable[[Envelope], None]) -> Forwarded:
+    def asked(self, envelope: Envelope, answered: Answered) -> Forwarded:
         """Take a REQUEST for an endpoint that this node registered; its `to` is the name.
 
         Args:
@@ -109,7 +100,7 @@ class Uplink(Protocol):
             BusError: Nothing is kept here, or this message could not be.
         """
 
-    def request(self, envelope: Envelope, answered: Callable[[Envelope], None]) -> Forwarded:
+    def request(self, envelope: Envelope, answered: Answered) -> Forwarded:
         """Pass a REQUEST on to the endpoint in its `to`.
 
         Args:

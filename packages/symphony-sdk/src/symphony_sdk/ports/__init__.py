@@ -1,6 +1,14 @@
 """The ports: how the domain asks for what it needs, whoever answers."""
 
-from symphony_sdk.ports.bus import BusPort, Delivery, EndpointInfo, Health, Subscription
+from symphony_sdk.ports.bus import (
+    BusPort,
+    DeadLetter,
+    Delivery,
+    EndpointInfo,
+    Health,
+    HealthChanged,
+    Subscription,
+)
 from symphony_sdk.ports.conductor import ConductorPort, FailureAdvice, PlanAdvice
 from symphony_sdk.ports.data import (
     Account,
@@ -48,6 +56,7 @@ __all__ = [
     "DagTracker",
     "DataAccessPort",
     "DataStore",
+    "DeadLetter",
     "Delivery",
     "Durability",
     "Edit",
@@ -61,6 +70,7 @@ __all__ = [
     "ExtensionState",
     "FailureAdvice",
     "Health",
+    "HealthChanged",
     "Lease",
     "Lineage",
     "ListenerPort",

@@ -1,7 +1,9 @@
 """BusPort: how the parts of Symphony tell and ask each other, in one process or in many.
 
 Topics are words joined by dots, such as `run.started`. In a pattern `*` stands for one word and `>`, at the
-end, for one or more.
+end, for one or more. Neither stands for a first word that begins with `_`: those topics are the bus's own, such as
+`_dead.run.started` for a message to `run.started` that did no good ([DeadLetter][symphony_sdk.ports.bus.DeadLetter]),
+and `_bus.health` ([HealthChanged][symphony_sdk.ports.bus.HealthChanged]).
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -10,6 +12,7 @@ from typing import Literal, Protocol, TypeVar
 
 import msgspec
 
+from symphony_sdk.messages import message
 from symphony_sdk.ports.transport import RequestHandler
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
@@ -18,7 +21,7 @@ Health = Literal["alive", "suspect", "dead"]
 """`suspect`: it misses heartbeats, as a hung process does and one that is busy; `dead`: its process ended."""
 
 
-class Delivery(msgspec.Struct, frozen=True):
+class Delivery(msgspec.Struct, frozen=True, gc=False):
     """A message as a subscriber gets it.
 
     Args:
@@ -46,6 +49,44 @@ class EndpointInfo(msgspec.Struct, frozen=True):
     process: str
     group: str = ""
     health: Health = "alive"
+
+
+@message("bus.dead-letter")
+class DeadLetter(msgspec.Struct, frozen=True):
+    """A message that reached nobody, or did no good there. Published to `_dead.` and its topic.
+
+    Args:
+        topic: Where it was published to.
+        type: Wire name of the message.
+        payload: The encoded message; empty where it is longer than 256 KiB.
+        reason: `nobody` subscribed, a listener `failed`, or it is `malformed`.
+        error: What a listener raised, or what is wrong with it; empty where nobody subscribed.
+        process: Name of the process that says so.
+        traceparent: W3C trace context of the publisher.
+    """
+
+    topic: str
+    type: str
+    payload: bytes
+    reason: str
+    error: str = ""
+    process: str = ""
+    traceparent: str = ""
+
+
+@message("bus.health")
+class HealthChanged(msgspec.Struct, frozen=True):
+    """A process became suspect, alive again, or ended. Published to `_bus.health`.
+
+    Args:
+        process: Name of the process; empty for the bus above the one who says so.
+        health: What it is now.
+        reason: Why.
+    """
+
+    process: str
+    health: Health
+    reason: str = ""
 
 
 class Subscription(Protocol):
@@ -78,7 +119,8 @@ class BusPort(Protocol):
             message: A registered message.
 
         Raises:
-            BusError: The topic is not one.
+            BusError: The topic is not one, or is the bus's own.
+            TransportError: The message has to leave the process, and is too large or cannot be encoded.
         """
 
     async def deliver(self, topic: str, message: msgspec.Struct, *, idempotency_key: str = "") -> None:

@@ -1,5 +1,6 @@
 """A fake of every port: in memory, without processes, and as strict as the port's contract."""
 
+from symphony_sdk.testing.fakes.bus import FakeBus
 from symphony_sdk.testing.fakes.conductor import FakeConductor
 from symphony_sdk.testing.fakes.data import FakeDataAccess, FakeStore
 from symphony_sdk.testing.fakes.editing import FakeEditor
@@ -19,6 +20,7 @@ from symphony_sdk.testing.fakes.transport import FakeTransport
 __all__ = [
     "FakeArbitrationEngine",
     "FakeArtifactStore",
+    "FakeBus",
     "FakeConductor",
     "FakeDagTracker",
     "FakeDataAccess",
