@@ -98,6 +98,15 @@ def server() -> Iterator[ServerProcess]:
         started.kill()
 
 
+@pytest.fixture(scope="module")
+def another_server() -> Iterator[ServerProcess]:
+    """One more, which has not yet seen the keys that the tests deliver with."""
+    with tempfile.TemporaryDirectory(prefix="symphony-", dir="/tmp") as folder:
+        started = ServerProcess(Path(folder))
+        yield started
+        started.kill()
+
+
 class Call:
     """A request that the recording node works on."""
 
@@ -171,7 +180,7 @@ class Answers:
 
     @property
     def texts(self) -> list[str]:
-        return [bytes(envelope.payload).decode() for envelope in self.all]
+        return [bytes(envelope.payload).decode(errors="replace") for envelope in self.all]
 
 
 Joined = Callable[..., AbstractAsyncContextManager[tuple[NatsUplink, Node]]]
@@ -199,6 +208,12 @@ def joined() -> Joined:
 
 
 @pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets nodes look after each other oftener than once a second."""
+    monkeypatch.setattr("symphony_transport_nats.uplink.BEAT", 0.25)
+
+
+@pytest.fixture
 def message() -> Callable[..., Envelope]:
     """Makes a PUBLISH."""
 
@@ -219,7 +234,9 @@ def ask() -> Callable[..., tuple[Answers, Any]]:
     ) -> tuple[Answers, Any]:
         answers = Answers()
         payload = memoryview(text.encode())
-        envelope = Envelope(Kind.REQUEST, type="t/1", to=to, deadline=deadline, credit=credit, payload=payload)
+        envelope = Envelope(
+            Kind.REQUEST, type="t/1", to=to, deadline=deadline, credit=credit, payload=payload
+        )
         return answers, uplink.request(envelope, answers)
 
     return send

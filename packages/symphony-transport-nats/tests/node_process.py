@@ -1,8 +1,8 @@
 """A node in a process of its own: takes kept messages, or works on a request, until it is killed.
 
-    node_process.py URL hold DURABLE PATTERN    prints each kept message and takes none
-    node_process.py URL answer NAME             prints each request and answers none
-    node_process.py URL echo NAME               answers each request with its payload
+node_process.py URL hold DURABLE PATTERN    prints each kept message and takes none
+node_process.py URL answer NAME             prints each request and answers none
+node_process.py URL echo NAME               answers each request with its payload
 """
 
 import asyncio
@@ -10,7 +10,9 @@ import sys
 from collections.abc import Callable
 
 from symphony_ipc.envelope import Envelope, Kind
-from symphony_transport_nats import NatsSettings, connect
+from symphony_transport_nats import NatsSettings, connect, uplink
+
+uplink.BEAT = 0.25
 
 
 def say(text: str) -> None:
@@ -51,12 +53,12 @@ class Node:
 
 
 async def main(url: str, role: str, name: str, pattern: str = "") -> None:
-    uplink = await connect(NatsSettings(url=url), "process")
-    uplink.start(Node(role))
+    nats = await connect(NatsSettings(url=url), "process")
+    nats.start(Node(role))
     if role == "hold":
-        await uplink.subscribe(pattern, "", name)
+        await nats.subscribe(pattern, "", name)
     else:
-        await uplink.register(name, "")
+        await nats.register(name, "")
     say("ready")
     await asyncio.Event().wait()
 

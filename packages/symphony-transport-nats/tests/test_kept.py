@@ -103,10 +103,14 @@ def test_more_messages_than_may_be_untaken_all_come_as_they_are_taken(server, jo
 
 
 def test_what_a_killed_subscriber_had_not_taken_comes_to_its_successor(
-    server, joined, process, message, eventually
+    server, joined, process, message, eventually, monkeypatch
 ):
+    monkeypatch.setattr("symphony_transport_nats.kept.TAKEN_WITHIN", 1.0)
+
     async def main():
         async with joined(server, "one") as (one, _), joined(server, "two") as (two, node):
+            await one.subscribe("killed.*", "", "killed")  # which decides how long the server waits
+            await one.unsubscribe("killed.*", "", "killed")
             async with process(server, "hold", "killed", "killed.*") as holder:
                 await one.deliver(message("killed.a", "precious"))
                 assert await holder.line() == "precious"
@@ -118,8 +122,10 @@ def test_what_a_killed_subscriber_had_not_taken_comes_to_its_successor(
     asyncio.run(main())
 
 
-def test_what_is_worked_on_for_long_is_not_given_to_others(nats, joined, message, eventually, monkeypatch):
-    monkeypatch.setattr("symphony_transport_nats.kept.TAKEN_WITHIN", 1.5)
+def test_what_is_worked_on_for_long_is_not_given_to_others(
+    nats, joined, message, eventually, monkeypatch, quick
+):
+    monkeypatch.setattr("symphony_transport_nats.kept.TAKEN_WITHIN", 0.7)
 
     async def main():
         server = nats()
@@ -128,7 +134,7 @@ def test_what_is_worked_on_for_long_is_not_given_to_others(nats, joined, message
             await one.deliver(message("long", "slow work"))
             await eventually(lambda: first.kept)
             await two.subscribe("long", "", "long")
-            await asyncio.sleep(4)  # longer than the server waits for a subscriber that says nothing
+            await asyncio.sleep(2)  # longer than the server waits for a subscriber that says nothing
             assert len(first.kept) == 1
             assert not second.kept
             first.kept[0][2]()
@@ -192,7 +198,7 @@ def test_a_full_stream_refuses_and_loses_nothing(nats, joined, message, eventual
     asyncio.run(main())
 
 
-def test_a_stream_that_was_removed_is_made_anew(nats, joined, message, eventually, monkeypatch):
+def test_a_stream_that_was_removed_is_made_anew(nats, joined, message, eventually, monkeypatch, quick):
     monkeypatch.setattr("symphony_transport_nats.kept.PULL_EXPIRES", 0.5)
 
     async def main():

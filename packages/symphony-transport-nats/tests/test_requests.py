@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from symphony_ipc.envelope import Envelope, Kind
+from symphony_ipc.envelope import Kind
 from symphony_sdk.errors import BusError
 
 
@@ -29,7 +29,7 @@ def test_there_is_no_such_endpoint_is_said_at_once(server, joined, ask, eventual
             answers, _ = ask(uplink, "nobody.here")
             await eventually(lambda: answers.ended)
             assert answers.error.code == "SYM-T022"
-            assert answers.error.details == {"to": "nobody.here"}
+            assert answers.error.details == {"name": "nobody.here"}
 
     asyncio.run(main())
 
@@ -141,7 +141,7 @@ def test_a_deadline_that_passes_ends_the_request_and_the_work(server, joined, as
     asyncio.run(main())
 
 
-def test_a_request_fails_when_the_node_that_works_on_it_leaves(server, joined, ask, eventually):
+def test_a_request_fails_when_the_node_that_works_on_it_leaves(server, joined, ask, eventually, quick):
     async def main():
         async with joined(server, "one") as (one, _):
             async with joined(server, "two") as (two, node):
@@ -155,7 +155,7 @@ def test_a_request_fails_when_the_node_that_works_on_it_leaves(server, joined, a
     asyncio.run(main())
 
 
-def test_work_ends_when_the_node_that_asked_for_it_is_gone(server, joined, ask, eventually):
+def test_work_ends_when_the_node_that_asked_for_it_is_gone(server, joined, ask, eventually, quick):
     async def main():
         async with joined(server, "two") as (two, node):
             await two.register("slow", "")

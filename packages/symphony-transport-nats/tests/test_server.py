@@ -8,14 +8,16 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from symphony_sdk.errors import BusError, ConfigurationError, PeerGone, TransportError
+from symphony_sdk.errors import ConfigurationError, PeerGone, TransportError
 from symphony_transport_nats import NatsSettings, connect
 
 
 def test_a_missing_server_is_said_with_its_address_and_without_its_password():
     async def main():
         settings = NatsSettings(url="nats://me:secret@127.0.0.1:1, nats://127.0.0.1:2")
-        with pytest.raises(TransportError, match=r"127\.0\.0\.1:1, 127\.0\.0\.1:2 cannot be reached") as caught:
+        with pytest.raises(
+            TransportError, match=r"127\.0\.0\.1:1, 127\.0\.0\.1:2 cannot be reached"
+        ) as caught:
             await connect(settings, "node")
         assert caught.value.code == "SYM-T056"
         assert "nats-server" in caught.value.hint
@@ -123,7 +125,9 @@ def test_a_server_with_tls_is_trusted_by_its_authority_alone(
 ):
     async def main():
         key = certificate.with_name("key.pem")
-        server = nats(f'tls {{ cert_file: "{certificate}", key_file: "{key}", ca_file: "{certificate}", verify: true }}')
+        server = nats(
+            f'tls {{ cert_file: "{certificate}", key_file: "{key}", ca_file: "{certificate}", verify: true }}'
+        )
         tls = {"tls_ca": str(certificate), "tls_certificate": str(certificate), "tls_key": str(key)}
         async with joined(server, **tls) as (one, _), joined(server, **tls) as (two, node):
             await two.subscribe("a", "")
@@ -163,9 +167,8 @@ def test_subscriptions_live_again_and_requests_fail_cleanly_when_the_server_was_
             server.kill()
             await eventually(lambda: answers.ended)
             assert answers.error.code == "SYM-T003"
-            assert "cannot be reached" in answers.error.message
             late, _ = ask(one, "slow", deadline=20.0)
-            assert late.error.code == "SYM-T003"
+            assert late.error.code == "SYM-T056"
             one.publish(message("a", "while it was away"))
             subscribing = asyncio.create_task(two.subscribe("b", ""))
             server.start()
@@ -198,8 +201,9 @@ def test_what_needs_a_server_that_stays_away_fails_after_a_while(nats, joined, m
                 uplink.endpoints(">"),
                 uplink.deliver(message("a")),
             ):
-                with pytest.raises(PeerGone, match="cannot be reached"):
+                with pytest.raises(TransportError, match="cannot be reached") as caught:
                     await asked
+                assert caught.value.code == "SYM-T056"
         with pytest.raises(PeerGone, match="is closed"):
             await uplink.subscribe("a", "")
 
@@ -257,7 +261,7 @@ def test_no_kept_message_is_lost_when_the_server_is_killed_at_any_moment(nats, j
                         text = f"{round_number} {number}"
                         try:
                             await one.deliver(message("d.x", text, key=text))
-                        except (PeerGone, BusError):
+                        except TransportError:
                             continue  # again with the same key
                         acknowledged.add(text)
                         number += 8
@@ -279,7 +283,9 @@ def test_no_kept_message_is_lost_when_the_server_is_killed_at_any_moment(nats, j
     asyncio.run(main())
 
 
-def test_a_request_fails_when_the_process_that_works_on_it_is_killed(server, joined, process, ask, eventually):
+def test_a_request_fails_when_the_process_that_works_on_it_is_killed(
+    server, joined, process, ask, eventually, quick
+):
     async def main():
         async with joined(server, "one") as (one, _), process(server, "answer", "doomed") as worker:
             answers, _ = ask(one, "doomed", "work")
@@ -296,7 +302,9 @@ def test_a_request_fails_when_the_process_that_works_on_it_is_killed(server, joi
     asyncio.run(main())
 
 
-def test_a_request_outlives_a_pause_of_the_process_that_works_on_it(server, joined, process, ask, eventually):
+def test_a_request_outlives_a_pause_of_the_process_that_works_on_it(
+    server, joined, process, ask, eventually, quick
+):
     async def main():
         async with joined(server, "one") as (one, _), process(server, "answer", "paused") as worker:
             answers, asked = ask(one, "paused", "work")

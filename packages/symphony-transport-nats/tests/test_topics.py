@@ -13,7 +13,12 @@ def test_a_message_reaches_the_subscribers_of_other_nodes_as_it_was_sent(server,
             one.publish(envelope)
             await eventually(lambda: node.messages)
             (got,) = node.messages
-            assert (got.to, got.type, got.traceparent, got.meta) == ("run.started", "t/1", "00-trace", {"a": "b"})
+            assert (got.to, got.type, got.traceparent, got.meta) == (
+                "run.started",
+                "t/1",
+                "00-trace",
+                {"a": "b"},
+            )
             assert bytes(got.payload) == b"hello"
             assert got.group == ""
 

@@ -6,9 +6,11 @@ from typing import Final
 import msgspec
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
-from symphony_ipc.bus.uplink import Forwarded, Receiver
+from symphony_ipc.bus.endpoints import no_endpoint
+from symphony_ipc.bus.uplink import Receiver
 from symphony_ipc.envelope import Envelope, Kind
-from symphony_sdk.errors import BusError, MalformedMessage, PeerGone, SymphonyError, TransportError
+from symphony_ipc.router import Forwarded
+from symphony_sdk.errors import MalformedMessage, PeerGone, SymphonyError, TransportError
 
 from symphony_transport_nats import subjects
 from symphony_transport_nats.frames import decode, encode, failure, shortened
@@ -22,7 +24,7 @@ _ALONE: Final = "_"  # the queue group of an endpoint that has none: so a reques
 
 class _Endpoint(msgspec.Struct):
     group: str
-    subscription: Subscription
+    subscription: Subscription | None = None
 
 
 class _Call:
@@ -81,15 +83,19 @@ class Answering:
         """Take the requests to a name; in force when this returns."""
         subject = subjects.requests(name)
         queue = subjects.checked(group) or _ALONE
-        subscription = await self._server.subscribe(subject, self._contained(self._asked), queue=queue)
-        self._endpoints[name] = _Endpoint(group, subscription)
-        await self._server.settled()
+        endpoint = self._endpoints[name] = _Endpoint(group)  # known before its first request comes
+        try:
+            take = self._contained(self._asked)
+            endpoint.subscription = await self._server.subscribe(subject, take, queue=queue)
+        except BaseException:
+            del self._endpoints[name]
+            raise
 
     async def unregister(self, name: str) -> None:
         """Take no more requests to a name; those under way go on."""
         endpoint = self._endpoints.pop(name, None)
-        if endpoint is not None:
-            await self._server.unsubscribe(endpoint.subscription)
+        if endpoint is not None and endpoint.subscription is not None:
+            await self._server.unsubscribe(endpoint.subscription, to_the_last=True)
 
     def said(self, control: str, message: Msg) -> None:
         """Take what the asker of a request, or the server about the asker, says about it.
@@ -149,7 +155,7 @@ class Answering:
             raise MalformedMessage(f"two requests to {name!r} came from NATS under one number")
         call = _Call(name, message.reply, control)
         if endpoint is None:
-            self._send(call.answers, failure(BusError(f"{name!r} has just ended", code="SYM-T022")))
+            self._send(call.answers, failure(no_endpoint(name)))  # it has just ended
             return
         if len(self._calls) >= OPEN_REQUESTS:
             self.refused += 1
@@ -157,7 +163,10 @@ class Answering:
             return
         self._calls[control] = call
         envelope.to = name  # what the server checked, whatever the envelope says
-        call.forwarded = self._receiver.asked(envelope, lambda answer: self._answer(call, answer))
+        try:
+            call.forwarded = self._receiver.asked(envelope, lambda answer: self._answer(call, answer))
+        except SymphonyError as error:
+            self._answer(call, failure(error))
 
     def _said(self, call: _Call, envelope: Envelope) -> None:
         if envelope.kind is Kind.CANCEL:

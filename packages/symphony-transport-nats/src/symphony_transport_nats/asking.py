@@ -5,8 +5,9 @@ from collections.abc import Callable
 from typing import Final
 
 from nats.aio.msg import Msg
+from symphony_ipc.bus.endpoints import no_endpoint
 from symphony_ipc.envelope import Envelope, Kind
-from symphony_sdk.errors import BusError, DeadlineExceeded, MalformedMessage, PeerGone, SymphonyError
+from symphony_sdk.errors import DeadlineExceeded, MalformedMessage, PeerGone, SymphonyError
 
 from symphony_transport_nats import subjects
 from symphony_transport_nats.frames import decode, encode, failure
@@ -167,12 +168,7 @@ class Asking:
     def _nobody(self, asked: _Asked) -> SymphonyError:
         if asked.control:
             return PeerGone(f"the node that worked on the request to {asked.to!r} is gone")
-        return BusError(
-            f"there is no endpoint {asked.to!r}",
-            code="SYM-T022",
-            hint="Look at `await bus.endpoints()` to see who can be asked.",
-            details={"to": asked.to},
-        )
+        return no_endpoint(asked.to)
 
     def _too_late(self, asked: _Asked) -> None:
         self.cancel(asked)

@@ -54,7 +54,7 @@ class Finding:
             pattern: Which names.
 
         Raises:
-            PeerGone: The server cannot be reached.
+            TransportError: The server cannot be reached (`SYM-T056`).
         """
         await self._server.settled()
         self._last += 1
@@ -76,7 +76,7 @@ class Finding:
 
         Raises:
             BusError: NATS does not allow the name.
-            PeerGone: The server cannot be reached.
+            TransportError: The server cannot be reached (`SYM-T056`).
         """
         subjects.requests(name)
         await self._server.settled()

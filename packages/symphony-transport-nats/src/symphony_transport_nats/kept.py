@@ -19,7 +19,7 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, DiscardPolicy, RetentionPolicy, StreamConfig
 from symphony_ipc.bus.uplink import Receiver
 from symphony_ipc.envelope import Envelope, Kind
-from symphony_sdk.errors import BusError, MalformedMessage, PeerGone
+from symphony_sdk.errors import BusError, MalformedMessage, TransportError
 
 from symphony_transport_nats import subjects
 from symphony_transport_nats.frames import decode, encode, unsigned
@@ -66,9 +66,12 @@ class _Durable:
         self._pulls: dict[str, int] = {}  # where the answers arrive -> messages still to come
         self._last_pull = 0
         self._pulled_at = 0.0
+        self._ended = False
 
     def pull(self) -> None:
         """Ask for as many messages as there is room for, where that is much of it."""
+        if self._ended:
+            return
         room = AHEAD - len(self._untaken) - sum(self._pulls.values())
         if room < AHEAD // 2:
             return
@@ -100,6 +103,9 @@ class _Durable:
             self._pulls[oldest] -= 1
             if not self._pulls[oldest]:
                 del self._pulls[oldest]
+        if self._ended:
+            self._kept.server.send(Outgoing(message.reply, _BACK))
+            return
         sequence = _sequence(message.reply)
         again = sequence in self._untaken
         self._untaken[sequence] = message.reply
@@ -123,7 +129,8 @@ class _Durable:
         self.pull()
 
     def give_back(self) -> None:
-        """Let others have what was not taken."""
+        """Let others have what was not taken, and what may still come."""
+        self._ended = True
         for reply in self._untaken.values():
             self._kept.server.send(Outgoing(reply, _BACK))
         self._untaken.clear()
@@ -173,8 +180,8 @@ class Kept:
 
         Raises:
             BusError: It is not kept (`SYM-T058`).
-            PeerGone: The server cannot be reached; whether it is kept is not known.
-            TransportError: It is too large.
+            TransportError: It is too large (`SYM-T005`), or the server cannot be reached (`SYM-T056`): whether it is
+                kept is not known then.
         """
         subject = subjects.kept(envelope.to)
         data = encode(envelope, self.server.limit)
@@ -208,15 +215,14 @@ class Kept:
         taken = self._contained(subscription.take)
         subscription.subscription = await self.server.subscribe(f"{deliver}.*", taken)
         self._durables[durable] = subscription
-        await self.server.settled()
         subscription.pull()
 
     async def unsubscribe(self, durable: str) -> None:
         """Take no more; what was not taken is for the next one of this name."""
         subscription = self._durables.pop(durable, None)
         if subscription is not None:
-            await self.server.unsubscribe(subscription.subscription)
             subscription.give_back()
+            await self.server.unsubscribe(subscription.subscription, to_the_last=True)
 
     def restored(self) -> None:
         """Ask again after an interruption."""
@@ -239,7 +245,7 @@ class Kept:
             await self.unsubscribe(durable)
 
     async def _mend(self, missing: list[_Durable]) -> None:
-        with suppress(BusError, PeerGone):  # it is tried again when a pull finds it missing again
+        with suppress(TransportError):  # it is tried again when a pull finds it missing again
             await self._make_stream()
             for durable in missing:
                 await self._make_consumer(durable.name, durable.subject)
@@ -251,7 +257,7 @@ class Kept:
         config = StreamConfig(
             name=STREAM,
             description="What Symphony delivers at least once, until it was taken.",
-            subjects=[subjects.KEPT],
+            subjects=[subjects.STREAM],
             retention=RetentionPolicy.INTEREST,
             discard=DiscardPolicy.NEW,
             max_bytes=self._size,

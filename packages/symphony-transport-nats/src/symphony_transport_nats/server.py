@@ -177,7 +177,7 @@ class NatsServer:
         self._wake.set()
 
     async def subscribe(self, subject: str, take: Callable[[Msg], None], *, queue: str = "") -> Subscription:
-        """Have each message of a subject taken; in force once `settled` returned.
+        """Have each message of a subject taken; in force when this returns.
 
         Args:
             subject: Which subject.
@@ -185,15 +185,30 @@ class NatsServer:
             queue: The queue group.
 
         Raises:
-            PeerGone: The connection has ended.
+            TransportError: The server cannot be reached (`SYM-T056`); `PeerGone` where the connection is closed.
         """
         try:
-            return await self.client.subscribe(subject, queue, future=_Sink(take))
+            subscription = await self.client.subscribe(subject, queue, future=_Sink(take))
         except nats.errors.ConnectionClosedError:
             raise self.gone() from None
+        try:
+            await self.settled()
+        except BaseException:
+            await self.unsubscribe(subscription)
+            raise
+        return subscription
 
-    async def unsubscribe(self, subscription: Subscription) -> None:
-        """End a subscription."""
+    async def unsubscribe(self, subscription: Subscription, *, to_the_last: bool = False) -> None:
+        """End a subscription.
+
+        Args:
+            subscription: Which one.
+            to_the_last: Whether what the server sends until it knows is still taken; otherwise it is dropped.
+        """
+        if to_the_last and self.is_connected:
+            with suppress(nats.errors.Error, TransportError):
+                await self.patiently(subscription.drain)
+                return
         with suppress(nats.errors.Error):  # the connection has ended: so has the subscription
             await subscription.unsubscribe()
 
@@ -201,7 +216,7 @@ class NatsServer:
         """Wait until the server has taken what was asked before; an interruption may last for `PATIENCE`.
 
         Raises:
-            PeerGone: The server cannot be reached.
+            TransportError: The server cannot be reached (`SYM-T056`); `PeerGone` where the connection is closed.
         """
         await self.patiently(self.client.flush)
 
@@ -212,7 +227,7 @@ class NatsServer:
             ask: What to ask; may be called more than once.
 
         Raises:
-            PeerGone: The server cannot be reached.
+            TransportError: The server cannot be reached (`SYM-T056`); `PeerGone` where the connection is closed.
         """
         try:
             async with asyncio.timeout(PATIENCE):
@@ -233,13 +248,14 @@ class NatsServer:
         except (TimeoutError, nats.errors.ConnectionClosedError):
             raise self.gone() from None
 
-    def gone(self) -> PeerGone:
-        """The error of what needs the server while it cannot be reached."""
+    def gone(self) -> TransportError:
+        """The error of what needs the server while it cannot be reached: `PeerGone` where it never will again."""
         if self._closing:
             return PeerGone(f"the connection to NATS at {self._settings.shown} is closed")
         last = f": {self._faults[-1]}" if self._faults else ""
-        return PeerGone(
+        return TransportError(
             f"NATS at {self._settings.shown} cannot be reached{last}",
+            code="SYM-T056",
             hint="Symphony reconnects by itself; ask again once the server is back.",
         )
 
@@ -262,7 +278,8 @@ class NatsServer:
         self._connected.clear()
         self._lost.set_result(None)
         self._queue = deque(outgoing for outgoing in self._queue if not outgoing.momentary)
-        self.interrupted(self.gone())
+        reason = f"the connection to NATS at {self._settings.shown} was lost while the request was under way"
+        self.interrupted(PeerGone(reason, hint="Symphony reconnects by itself; ask again once it is back."))
 
     async def _on_restored(self) -> None:
         self.reconnects += 1

@@ -21,11 +21,14 @@ from typing import Final
 from symphony_sdk.errors import BusError, MalformedMessage
 
 NODES: Final = "symphony.nodes"
-KEPT: Final = "symphony.t.k.>"
+STREAM: Final = "symphony.t.k.>"
 """What the stream keeps."""
 
+KEPT: Final = "k"
+"""The word for messages that are kept, in a subject of messages."""
+
 DROPPED: Final = "l"
-"""The word for messages that were dropped, in the place of `p` and `k`."""
+"""The word for how many messages were dropped."""
 
 _LONGEST: Final = 1024  # bytes; a server ends the connection of a client whose subjects are over 4 KiB
 _FORBIDDEN: Final = re.compile(r"[\s\x00-\x20\x7f]")

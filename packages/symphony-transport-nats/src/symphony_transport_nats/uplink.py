@@ -9,8 +9,9 @@ from typing import Final
 import msgspec
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
-from symphony_ipc.bus.uplink import Forwarded, Receiver
+from symphony_ipc.bus.uplink import Receiver
 from symphony_ipc.envelope import Envelope, Kind
+from symphony_ipc.router import Forwarded
 from symphony_sdk.errors import BusError, MalformedMessage, SymphonyError
 from symphony_sdk.ports.bus import EndpointInfo
 
@@ -111,7 +112,7 @@ class NatsUplink:
         Raises:
             BusError: NATS does not allow the pattern, the group or the name (`SYM-T059`), or keeps nothing
                 (`SYM-T058`).
-            PeerGone: The server cannot be reached.
+            TransportError: The server cannot be reached (`SYM-T056`).
         """
         if durable:
             await self._kept.subscribe(pattern, durable)
@@ -123,7 +124,6 @@ class NatsUplink:
         self._subscriptions[pattern, group] = await self._server.subscribe(
             subjects.all_of(pattern), self._contained(take), queue=subjects.checked(group)
         )
-        await self._server.settled()
 
     async def unsubscribe(self, pattern: str, group: str, durable: str = "") -> None:
         """End a subscription; what `durable` names stays remembered."""
@@ -146,12 +146,12 @@ class NatsUplink:
         self._server.send(Outgoing(subject, data, topic=envelope.to))
 
     async def deliver(self, envelope: Envelope) -> None:
-        """Publish at least once: when this returns, the server has the message on its disk's way.
+        """Publish at least once: when this returns, the server's stream holds the message.
 
         Raises:
             BusError: It is not kept (`SYM-T058`), or NATS does not allow the topic (`SYM-T059`).
-            PeerGone: The server cannot be reached; whether it is kept is not known.
-            TransportError: The message is larger than the server takes (`SYM-T005`).
+            TransportError: The message is larger than the server takes (`SYM-T005`), or the server cannot be reached
+                (`SYM-T056`): whether it is kept is not known then.
         """
         signed = self._signed(envelope)
         await self._kept.deliver(signed, envelope.idempotency_key or f"{self._id} {signed.id}")
@@ -167,7 +167,7 @@ class NatsUplink:
 
         Raises:
             BusError: The name is taken (`SYM-T023`), or NATS does not allow it (`SYM-T059`).
-            PeerGone: The server cannot be reached.
+            TransportError: The server cannot be reached (`SYM-T056`).
         """
         taken_by = await self._finding.group_of(name)
         if taken_by is not None and not (group and taken_by == group):
@@ -201,7 +201,6 @@ class NatsUplink:
         """Hear what is for this node; `connect` does it."""
         await self._server.subscribe(subjects.of_node(self._id), self._contained(self._told))
         await self._server.subscribe(subjects.NODES, self._contained(self._told_to_all))
-        await self._server.settled()
 
     def _contained(self, take: Callable[[Msg], None]) -> Callable[[Msg], None]:
         """A callback that may fail: what raises inside of the client would end the connection."""
@@ -230,7 +229,9 @@ class NatsUplink:
         elif group:
             envelope.group = group
             self._node.published(envelope)
-        elif origin != self._id and not self._again(envelope.idempotency_key or f"{origin} {envelope.id}"):
+        elif (kind == subjects.KEPT or origin != self._id) and not self._again(
+            envelope.idempotency_key or f"{origin} {envelope.id}"
+        ):
             envelope.group = ""
             self._node.published(envelope)
 
