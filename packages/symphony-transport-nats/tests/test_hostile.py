@@ -40,7 +40,14 @@ DATA = (
     *(encode(Envelope(kind, to="open.a", meta={"a": "b"}, payload=memoryview(b"\xc1"))) for kind in Kind),
     encode(Envelope(Kind.REQUEST, to="victim")) + b"trailing",
 )
-REPLIES = ("", "open", "symphony.n.0123456789abcdef.a.1", "symphony.n.{node}.a.1", "symphony.n.{node}.c.1")
+REPLIES = (
+    "",
+    "open",
+    "symphony.n.0123456789abcdef.a.1",
+    "symphony.n.{node}.a.1",
+    "symphony.n.{node}.c.1",
+    "$JS.API.STREAM.DELETE.symphony",
+)
 
 
 def test_nothing_on_any_subject_of_the_bus_harms_a_node(server, joined, message, ask, eventually, caplog):
@@ -71,6 +78,7 @@ def test_nothing_on_any_subject_of_the_bus_harms_a_node(server, joined, message,
             await one.deliver(message("open.kept", "kept"))
             await eventually(lambda: any(bytes(envelope.payload) == b"kept" for _, envelope, _ in node.kept))
             assert two.counters.malformed > 300
+            assert two.counters.dropped == 0
             assert two.counters.reconnects == 0
             assert not caplog.records
 

@@ -113,6 +113,8 @@ class Asking:
                 self._end(asked, failure(self._nobody(asked)))
             return
         envelope = decode(message.data, Kind.ITEM, Kind.RESPONSE, Kind.ERROR, Kind.PING)
+        if envelope.kind in _LIVING and not subjects.is_control_for(self._node, message.reply):
+            raise MalformedMessage(f"a {envelope.kind.name} came from NATS without a node to answer to")
         if asked is None:
             self.ignored += 1
             if envelope.kind in _LIVING:

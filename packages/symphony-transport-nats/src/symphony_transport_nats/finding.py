@@ -7,6 +7,7 @@ from nats.aio.msg import Msg
 from symphony_ipc.bus.topics import matches
 from symphony_ipc.envelope import Envelope, Kind
 from symphony_ipc.payload import decode_error
+from symphony_sdk.errors import MalformedMessage
 from symphony_sdk.ports.bus import EndpointInfo
 
 from symphony_transport_nats import subjects
@@ -99,8 +100,14 @@ class Finding:
         Args:
             pattern: Which names it wants to know.
             reply: Where to tell them.
+
+        Raises:
+            MalformedMessage: That is nowhere.
         """
-        if reply.startswith(subjects.findings(self._node, 0).rpartition(".")[0]):
+        finder = subjects.finder_of(reply)
+        if not finder:
+            raise MalformedMessage("a question came from NATS without a node to answer to")
+        if finder == self._node:
             return  # its bus knows them
         mine = [
             EndpointInfo(name, self._process, group)

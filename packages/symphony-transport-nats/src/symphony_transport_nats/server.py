@@ -84,6 +84,7 @@ class NatsServer:
         restored: Called when it is back.
         ended: Called when it is lost for good.
         reconnects: How often it came back.
+        unsent: Messages that the client refused to send.
     """
 
     def __init__(self, settings: NatsSettings, name: str) -> None:
@@ -92,6 +93,7 @@ class NatsServer:
         self.restored: Callable[[], None] = lambda: None
         self.ended: Callable[[SymphonyError], None] = lambda _: None
         self.reconnects = 0
+        self.unsent = 0
         self.client = Client()
         self._settings = settings
         self._name = settings.name or name
@@ -333,13 +335,14 @@ class NatsServer:
                     self._waiting_bytes -= len(outgoing.data)
                 try:
                     await self.client.publish(outgoing.subject, outgoing.data, outgoing.reply)
-                except nats.errors.Error:
-                    # The connection is being lost: it goes again after that. Or this server takes less than the last.
-                    if len(outgoing.data) <= self.limit:
-                        self._queue.appendleft(outgoing)
-                        self._waiting += bool(outgoing.topic)
-                        self._waiting_bytes += len(outgoing.data) if outgoing.topic else 0
-                        await asyncio.sleep(_BACKOFF[0])
+                except (nats.errors.MaxPayloadError, nats.errors.BadSubjectError):
+                    # This server takes less than the last one did; or it is an answer to where nothing can be.
+                    self.unsent += 1
+                except nats.errors.Error:  # the connection is being lost: it goes again after that
+                    self._queue.appendleft(outgoing)
+                    self._waiting += bool(outgoing.topic)
+                    self._waiting_bytes += len(outgoing.data) if outgoing.topic else 0
+                    await asyncio.sleep(_BACKOFF[0])
             if not self._queue:
                 self._wake.clear()
                 self._sent.set()

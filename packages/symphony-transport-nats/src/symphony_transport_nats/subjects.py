@@ -34,6 +34,8 @@ _LONGEST: Final = 1024  # bytes; a server ends the connection of a client whose 
 _FORBIDDEN: Final = re.compile(r"[\s\x00-\x20\x7f]")
 _DURABLE: Final = re.compile(r"[A-Za-z0-9_-]{1,128}\Z")
 _ANSWERS: Final = re.compile(r"symphony\.n\.([0-9a-f]{16})\.a\.([0-9]{1,18})\Z")
+_CONTROL: Final = re.compile(r"symphony\.n\.[0-9a-f]{16}\.c\.([0-9a-f]{16})\.[0-9]{1,18}\Z")
+_FINDINGS: Final = re.compile(r"symphony\.n\.([0-9a-f]{16})\.f\.[0-9]{1,18}\Z")
 _NUMBER: Final = re.compile(r"[0-9]{1,18}\Z")
 
 
@@ -114,6 +116,18 @@ def asker_of(reply: str) -> tuple[str, int] | None:
     """The node and the number in a subject of `answers`; None where it is no such subject."""
     found = _ANSWERS.match(reply)
     return (found[1], int(found[2])) if found else None
+
+
+def is_control_for(node: str, reply: str) -> bool:
+    """Whether a reply is where a request of a node is spoken about: nothing is ever sent to where anybody says."""
+    found = _CONTROL.match(reply)
+    return found is not None and found[1] == node
+
+
+def finder_of(reply: str) -> str:
+    """The node in a subject of `findings`; empty where it is no such subject."""
+    found = _FINDINGS.match(reply)
+    return found[1] if found else ""
 
 
 def checked(text: str) -> str:

@@ -38,7 +38,8 @@ class NatsCounters(msgspec.Struct, frozen=True):
 
     Args:
         malformed: Messages from the network that are not of the bus, or make no sense.
-        dropped: Messages of this node that were dropped because the way to the server was too slow.
+        dropped: Messages of this node that were dropped because the way to the server was too slow, or the
+            server does not take them.
         refused: Requests of others that came while too many were under way.
         ignored: Answers to requests that had ended.
         reconnects: How often the connection came back.
@@ -82,7 +83,7 @@ class NatsUplink:
         """What was not delivered, and why."""
         return NatsCounters(
             self._malformed,
-            self._dropped_in_all,
+            self._dropped_in_all + self._server.unsent,
             self._answering.refused,
             self._asking.ignored,
             self._server.reconnects,
