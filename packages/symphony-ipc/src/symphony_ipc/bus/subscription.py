@@ -61,7 +61,9 @@ class QueuedSubscription:
         if self._closed:
             return
         waiting = self._waiting
-        if len(waiting) >= self._limit and taken is None:  # what is kept, the uplink gives in a bounded number
+        if (
+            len(waiting) >= self._limit and taken is None
+        ):  # what is kept, the uplink gives in a bounded number
             waiting.popleft()
             self.lost += 1
             self._counts.lost += 1
