@@ -2,8 +2,10 @@
 
 import asyncio
 import importlib.resources
+import re
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import symphony_transport_nats
@@ -50,6 +52,15 @@ def test_reading_the_hooks_imports_neither_the_client_nor_an_event_loop():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout == "[]\n"
+
+
+def test_the_example_of_the_readme_runs(server):
+    readme = Path(__file__).parents[1] / "README.md"
+    (source,) = re.findall(r"^```python\n(.*?)^```$", readme.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    done = subprocess.run(
+        [sys.executable, "-c", source, server.url], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout, done.stderr) == ("LogLine(level='info', text='hello')\n", "")
 
 
 def test_a_name_that_the_package_does_not_have_is_said():
