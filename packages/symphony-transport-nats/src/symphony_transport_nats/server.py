@@ -99,6 +99,9 @@ class NatsServer:
         self._name = settings.name or name
         self._loop = asyncio.get_running_loop()
         self._faults: list[Exception] = []
+        self._own_inbox = self.client.new_inbox()
+        self._marks: dict[bytes, asyncio.Future[None]] = {}
+        self._last_mark = 0
         self._connected = asyncio.Event()
         self._lost: asyncio.Future[None] = self._loop.create_future()
         self._closing = False
@@ -154,6 +157,7 @@ class NatsServer:
             await self.client.close()
             raise
         self._faults.clear()
+        await self.client.subscribe(self._own_inbox, future=_Sink(self._came_back))
         self._connected.set()
         self._writer = self._loop.create_task(self._write())
 
@@ -209,8 +213,9 @@ class NatsServer:
         """
         if to_the_last and self.is_connected:
             with suppress(nats.errors.Error, TransportError):
-                await self.patiently(subscription.drain)
-                return
+                # Not `drain`: it waits by way of `flush`, see `_round_trip`.
+                await self.client._send_unsubscribe(subscription._id)
+                await self.settled()
         with suppress(nats.errors.Error):  # the connection has ended: so has the subscription
             await subscription.unsubscribe()
 
@@ -220,7 +225,7 @@ class NatsServer:
         Raises:
             TransportError: The server cannot be reached (`SYM-T056`); `PeerGone` where the connection is closed.
         """
-        await self.patiently(self.client.flush)
+        await self.patiently(self._round_trip)
 
     async def patiently(self, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Ask the server something, again where the connection is lost meanwhile, for `PATIENCE`.
@@ -271,6 +276,23 @@ class NatsServer:
                     await self._sent.wait()
         self._end()
         await self.client.close()
+
+    async def _round_trip(self) -> None:
+        # A message to ourselves comes back behind all that was sent before it. The PING of the client's `flush`
+        # overtakes what waits to be written, so that its PONG says nothing about that.
+        self._last_mark += 1
+        mark = str(self._last_mark).encode()
+        came = self._marks[mark] = self._loop.create_future()
+        try:
+            await self.client.publish(self._own_inbox, mark)
+            await came
+        finally:
+            del self._marks[mark]
+
+    def _came_back(self, message: Msg) -> None:
+        came = self._marks.get(message.data)
+        if came is not None and not came.done():
+            came.set_result(None)
 
     # -- what the client tells -----------------------------------------------------------------------
 

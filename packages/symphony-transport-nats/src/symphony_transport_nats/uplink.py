@@ -69,7 +69,8 @@ class NatsUplink:
         self._malformed = 0
         self._dropped: dict[str, int] = {}
         self._dropped_in_all = 0
-        self._seen: dict[str, None] = {}
+        self._seen: set[str] = set()
+        self._seen_before: set[str] = set()
         self._subscriptions: dict[tuple[str, str], Subscription] = {}
         self._node: Receiver
         self._asking = Asking(server, self._id)
@@ -238,11 +239,11 @@ class NatsUplink:
 
     def _again(self, unique: str) -> bool:
         """Whether the message has come before: each pattern that matches brings it."""
-        if unique in self._seen:
+        if unique in self._seen or unique in self._seen_before:
             return True
-        self._seen[unique] = None
-        if len(self._seen) > REMEMBERED:
-            del self._seen[next(iter(self._seen))]
+        self._seen.add(unique)
+        if len(self._seen) >= REMEMBERED:
+            self._seen, self._seen_before = set(), self._seen
         return False
 
     def _told(self, message: Msg) -> None:
