@@ -26,7 +26,15 @@ MEMBERS = sorted(
     for pattern in ("packages/*/pyproject.toml", "examples/extensions/*/pyproject.toml")
     for file in ROOT.glob(pattern)
 )
-PEERS = ["dask", "datasette", "diskcache", "llm", "networkx", "stevedore"]  # what benchmarks compare us with
+PEERS = [
+    "dask",
+    "datasette",
+    "diskcache",
+    "llm",
+    "networkx",
+    "stevedore",
+    "uvloop",
+]  # what benchmarks compare us with
 COVERAGE_FLOOR = 80  # per cent of lines and branches, of each package
 
 
@@ -116,6 +124,8 @@ def types(session: nox.Session) -> None:
     session.run(
         "mypy", *(str(package.parent) for member in MEMBERS for package in member.glob("src/*/py.typed"))
     )
+    transports = ROOT / "packages/symphony-transports/src/symphony_transports"
+    session.run("mypy", "--platform", "win32", str(transports / "named_pipe.py"), str(transports / "plugins"))
 
 
 @nox.session

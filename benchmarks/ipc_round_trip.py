@@ -1,34 +1,46 @@
-"""Round trips between the host and a worker process, and the cost of an envelope, each beside its floor.
+"""Round trips between two processes over a unix socket, and the cost of an envelope, each beside its floor.
 
-    uv run --group test benchmarks/ipc_round_trip.py
+    uv run --group test --with uvloop benchmarks/ipc_round_trip.py
 
-Prints medians in microseconds. Two floors carry the same bytes with a length in front and decode nothing: a
-blocking socket at both ends, and a bare event loop against a blocking socket, which is the way that the
-host and a worker talk. pydantic with msgpack stands for the usual way to validate a message.
+Prints medians in microseconds. Each pass measures all columns one after the other, so that they meet the same
+machine:
+
+    C           two processes in C, nothing but system calls
+    blocking    a blocking Python socket at both ends, bytes with a length in front
+    echo        the same bytes between two event loops, on BufferedProtocol: the least that a loop does
+    request     `Connection.request` from event loop to event loop: typed message, deadline, answer
+    worker      `Connection.request` to a `BlockingConnection`, which is how the host asks a worker
+
+pydantic with msgpack stands for the usual way to validate a message.
 """
 
 import asyncio
 import importlib.util
 import os
+import shutil
 import socket
 import statistics
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 import timeit
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import msgspec
 from symphony_ipc import BlockingConnection, Endpoint, Envelope, IncomingCall, Kind, from_socket
 from symphony_ipc.framing import decode, encode
-from symphony_sdk.messages import message
+from symphony_sdk.messages import DATA_LIMIT, message
 
 LENGTH = struct.Struct("<I")
 SIZES = {"64 B": 64, "1 KB": 1 << 10, "64 KB": 64 << 10, "1 MB": 1 << 20}
-PASSES = 5
+PASSES = 3
+COLUMNS = ("C", "blocking", "echo", "request", "worker")
 
 
-@message("benchmark.echo")
+@message("benchmark.echo", limit=DATA_LIMIT)
 class Echo(msgspec.Struct, frozen=True):
     """Bytes that come back."""
 
@@ -50,6 +62,37 @@ class EchoHandler:
         pass
 
 
+async def echo(message: msgspec.Struct) -> msgspec.Struct:
+    return message
+
+
+class EchoProtocol(asyncio.BufferedProtocol):
+    """Sends back what comes, or finishes a round trip where there is a future for it."""
+
+    def __init__(self) -> None:
+        self.buffer = memoryview(bytearray((1 << 20) + 64))
+        self.answered: asyncio.Future[None] | None = None
+        self.left = 0
+        self.lost = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if self.answered is None:
+            self.transport.write(bytes(self.buffer[:nbytes]))  # type: ignore[attr-defined]
+            return
+        self.left -= nbytes
+        if not self.left:
+            self.answered.set_result(None)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.lost.set()
+
+
 def receive(sock: socket.socket, buffer: memoryview) -> int:
     while (got := sock.recv_into(buffer)) < LENGTH.size:
         raise SystemExit(0)
@@ -59,18 +102,38 @@ def receive(sock: socket.socket, buffer: memoryview) -> int:
     return size
 
 
-def serve_floor(sock: socket.socket) -> None:
+def serve_blocking(sock: socket.socket) -> None:
     buffer = memoryview(bytearray((1 << 20) + 64))
     while True:
         sock.sendall(buffer[: receive(sock, buffer)])
 
 
-def spawn(role: str) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+async def serve_echo(sock: socket.socket) -> None:
+    _, protocol = await asyncio.get_running_loop().create_unix_connection(EchoProtocol, sock=sock)
+    await protocol.lost.wait()
+
+
+async def serve_request(sock: socket.socket) -> None:
+    connection = await from_socket(sock, Endpoint("peer", timeout=30), accepts=False, handler=echo)
+    await connection.wait_closed()
+
+
+def serve(role: str, sock: socket.socket, runner: asyncio.Runner) -> None:
+    """What the other process does."""
+    if role == "blocking":
+        serve_blocking(sock)
+    elif role == "worker":
+        BlockingConnection.connect(sock, Endpoint("worker", timeout=30)).serve(EchoHandler())
+    else:
+        with runner:
+            runner.run(serve_echo(sock) if role == "echo" else serve_request(sock))
+
+
+def spawn(role: str, loop: str) -> tuple[socket.socket, subprocess.Popen[bytes]]:
     ours, theirs = socket.socketpair()
     with theirs:
-        process = subprocess.Popen(
-            [sys.executable, __file__, role, str(theirs.fileno())], pass_fds=[theirs.fileno()]
-        )
+        command = [sys.executable, __file__, role, loop, str(theirs.fileno())]
+        process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
     return ours, process
 
 
@@ -78,94 +141,105 @@ def rounds(size: int) -> int:
     return 2000 if size <= 64 << 10 else 200
 
 
-def measure_floor(sock: socket.socket, size: int) -> float:
+def compile_floor(folder: str) -> str | None:
+    """The program in C; None where nothing can compile it."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        return None
+    program = f"{folder}/ping_pong"
+    source = Path(__file__).with_name("ping_pong.c")
+    subprocess.run([compiler, "-O2", "-o", program, source], check=True)
+    return program
+
+
+def measure_c(program: str | None, size: int) -> float:
+    if program is None:
+        return float("nan")
+    command = [program, str(size + LENGTH.size), str(rounds(size))]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    return statistics.median(float(line) for line in run.stdout.split())
+
+
+def measure_blocking(size: int) -> float:
+    sock, process = spawn("blocking", "asyncio")
     buffer = memoryview(bytearray((1 << 20) + 64))
     frame = LENGTH.pack(size) + os.urandom(size)
     taken = []
-    for _ in range(rounds(size)):
+    with sock:
+        for _ in range(rounds(size)):
+            started = time.perf_counter()
+            sock.sendall(frame)
+            receive(sock, buffer)
+            taken.append(time.perf_counter() - started)
+    process.wait()
+    return statistics.median(taken) * 1e6
+
+
+async def median_of(ask: Callable[[], Awaitable[object]], count: int) -> float:
+    taken = []
+    for _ in range(count):
         started = time.perf_counter()
-        sock.sendall(frame)
-        receive(sock, buffer)
+        await ask()
         taken.append(time.perf_counter() - started)
     return statistics.median(taken) * 1e6
 
 
-class BareProtocol(asyncio.BufferedProtocol):
-    """The least that an event loop does: a future for each round trip, nothing decoded."""
-
-    answered: asyncio.Future[None]
-
-    def __init__(self) -> None:
-        self.buffer = memoryview(bytearray((1 << 20) + 64))
-        self.left = 0
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        return self.buffer
-
-    def buffer_updated(self, nbytes: int) -> None:
-        self.left -= nbytes
-        if not self.left:
-            self.answered.set_result(None)
-
-
-async def measure_bare(sock: socket.socket) -> dict[str, float]:
+async def measure_echo(loop_name: str, size: int) -> float:
+    sock, process = spawn("echo", loop_name)
     loop = asyncio.get_running_loop()
-    transport, protocol = await loop.create_unix_connection(BareProtocol, sock=sock)
-    medians = {}
-    for name, size in SIZES.items():
-        frame = LENGTH.pack(size) + os.urandom(size)
-        taken = []
-        for _ in range(rounds(size)):
-            started = time.perf_counter()
-            protocol.answered, protocol.left = loop.create_future(), len(frame)
-            transport.write(frame)
-            await protocol.answered
-            taken.append(time.perf_counter() - started)
-        medians[name] = statistics.median(taken) * 1e6
+    transport, protocol = await loop.create_unix_connection(EchoProtocol, sock=sock)
+    frame = LENGTH.pack(size) + os.urandom(size)
+
+    async def ask() -> None:
+        protocol.answered, protocol.left = loop.create_future(), len(frame)
+        transport.write(frame)
+        await protocol.answered
+
+    median = await median_of(ask, rounds(size))
     transport.close()
-    await asyncio.sleep(0)
-    return medians
+    await protocol.lost.wait()
+    process.wait()
+    return median
 
 
-async def measure_ours(sock: socket.socket) -> dict[str, float]:
+async def measure_ours(role: str, loop_name: str, size: int) -> float:
+    sock, process = spawn(role, loop_name)
     connection = await from_socket(sock, Endpoint("host", timeout=30), accepts=True)
-    medians = {}
-    for name, size in SIZES.items():
-        ask = Echo(os.urandom(size))
-        taken = []
-        for _ in range(rounds(size)):
-            started = time.perf_counter()
-            await connection.request(ask, Echo, timeout=30)
-            taken.append(time.perf_counter() - started)
-        medians[name] = statistics.median(taken) * 1e6
+    asked = Echo(os.urandom(size))
+    median = await median_of(lambda: connection.request(asked, Echo, timeout=30), rounds(size))
     await connection.close()
-    return medians
-
-
-def one_pass(runner: asyncio.Runner) -> dict[str, tuple[float, float, float]]:
-    sock, process = spawn("floor")
-    with sock:
-        floors = {name: measure_floor(sock, size) for name, size in SIZES.items()}
     process.wait()
-    sock, process = spawn("floor")
-    bare = runner.run(measure_bare(sock))
-    process.wait()
-    sock, process = spawn("worker")
-    ours = runner.run(measure_ours(sock))
-    process.wait()
-    return {name: (floors[name], bare[name], ours[name]) for name in SIZES}
+    return median
 
 
-def round_trips(title: str, runner: asyncio.Runner) -> None:
-    with runner:
-        passes = [one_pass(runner) for _ in range(PASSES)]
-    print(f"\nround trip host -> worker -> host, {title}, {PASSES} passes, us\n")
-    print(
-        f"{'payload':>8} {'blocking':>10} {'bare loop':>10} {'ours':>10} {'x blocking':>11} {'x bare loop':>12}"
-    )
-    for name in SIZES:
-        floor, bare, ours = (statistics.median(one[name][i] for one in passes) for i in range(3))
-        print(f"{name:>8} {floor:10.1f} {bare:10.1f} {ours:10.1f} {ours / floor:11.2f} {ours / bare:12.2f}")
+def one_pass(program: str | None, loop_name: str, runner: asyncio.Runner, size: int) -> list[float]:
+    return [
+        measure_c(program, size),
+        measure_blocking(size),
+        runner.run(measure_echo(loop_name, size)),
+        runner.run(measure_ours("request", loop_name, size)),
+        runner.run(measure_ours("worker", loop_name, size)),
+    ]
+
+
+def runner_of(loop_name: str) -> asyncio.Runner:
+    if loop_name == "asyncio":
+        return asyncio.Runner()
+    import uvloop
+
+    return asyncio.Runner(loop_factory=uvloop.new_event_loop)
+
+
+def round_trips(program: str | None, loop_name: str) -> None:
+    print(f"\nround trip, {loop_name}, medians of {PASSES} passes, us (x C)\n")
+    print(f"{'payload':>8}" + "".join(f"{column:>18}" for column in COLUMNS))
+    with runner_of(loop_name) as runner:
+        for name, size in SIZES.items():
+            passes = [one_pass(program, loop_name, runner, size) for _ in range(PASSES)]
+            medians = [statistics.median(column) for column in zip(*passes, strict=True)]
+            ratios = [statistics.median(one[i] / one[0] for one in passes) for i in range(len(COLUMNS))]
+            cells = (f"{us:9.1f} ({ratio:5.2f})" for us, ratio in zip(medians, ratios, strict=True))
+            print(f"{name:>8}" + "".join(f"{cell:>18}" for cell in cells), flush=True)
 
 
 def microseconds(statement: object, number: int = 20_000) -> float:
@@ -176,7 +250,7 @@ def envelopes() -> None:
     meta = {"tenant": "local", "run": "2f0c", "node": "metrics"}
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     payload = os.urandom(330)
-    ours = Envelope(Kind.REQUEST, 7, "worker.call/1", 30.0, trace, "key-1", meta, memoryview(payload))
+    ours = Envelope(Kind.REQUEST, 7, "worker.call/1", 30.0, trace, "key-1", meta, payload=memoryview(payload))
     frame = b"".join(encode(ours))
     body = frame[LENGTH.size :]
     assert decode(body) == ours
@@ -206,19 +280,20 @@ def envelopes() -> None:
 
 
 def main() -> None:
-    if len(sys.argv) == 3:
-        sock = socket.socket(fileno=int(sys.argv[2]))
-        if sys.argv[1] == "floor":
-            serve_floor(sock)
-        connection = BlockingConnection.connect(sock, Endpoint("worker", timeout=30))
-        connection.serve(EchoHandler())
+    if len(sys.argv) == 4:
+        role, loop_name, descriptor = sys.argv[1:]
+        serve(role, socket.socket(fileno=int(descriptor)), runner_of(loop_name))
         return
     envelopes()
-    round_trips("asyncio", asyncio.Runner())
-    if importlib.util.find_spec("uvloop"):
-        import uvloop
-
-        round_trips("uvloop", asyncio.Runner(loop_factory=uvloop.new_event_loop))
+    with tempfile.TemporaryDirectory() as folder:
+        program = compile_floor(folder)
+        if program is None:
+            print("\nno C compiler (cc) here: the column C is left out")
+        round_trips(program, "asyncio")
+        if importlib.util.find_spec("uvloop"):
+            round_trips(program, "uvloop")
+        else:
+            print("\nuvloop is not installed: its rows are left out")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,9 @@ from symphony_sdk.hookspecs import ExtensionHooks, HostHooks
 from symphony_sdk.manifest import Manifest
 from symphony_sdk.permissions import FEATURES, VARIABLES
 from symphony_sdk.testing import fakes
+from symphony_sdk.testing.contracts.artifact_store import ArtifactStoreContract
+from symphony_sdk.testing.contracts.bus import BusContract
+from symphony_sdk.testing.contracts.transport import TransportContract
 from symphony_workflow import json_schema
 
 PAGES = Path(__file__).parent
@@ -200,6 +203,8 @@ def testing_kit() -> Iterator[str]:
     for module in (testing, fakes):
         for name in module.__all__:
             yield _documented(name, getattr(module, name))
+    for contract in (ArtifactStoreContract, BusContract, TransportContract):
+        yield _documented(contract.__name__, contract)
 
 
 GENERATED: Mapping[str, Callable[[], Iterable[str]]] = {

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import get_args
 
 import click
@@ -19,7 +20,7 @@ from symphony_sdk.error_codes import CATALOGUE
 from symphony_sdk.events import RunEvent
 from symphony_sdk.hookspecs import ExtensionHooks, HostHooks
 from symphony_sdk.permissions import FEATURES, PERMISSION_TYPES, VARIABLES
-from symphony_sdk.testing import fakes
+from symphony_sdk.testing import Contract, contracts, fakes
 from symphony_workflow import json_schema
 
 MANIFEST_HEADINGS = {
@@ -58,6 +59,11 @@ def wanted() -> Iterator[Wanted]:
     for page, module in (("ports.md", ports), ("testing.md", testing), ("testing.md", fakes)):
         for name in module.__all__:
             yield page, name, ""
+    for module in iter_modules(contracts.__path__, f"{contracts.__name__}."):
+        import_module(module.name)
+    for contract in Contract.__subclasses__():
+        if contract.__module__.startswith("symphony_sdk."):
+            yield "testing.md", contract.__name__, ""
     for name in set(symphony_sdk.__all__) - {"hookimpl", "__version__"}:
         yield "sdk.md", name, ""
     for event in get_args(RunEvent):

@@ -137,7 +137,7 @@ def test_a_request_that_was_given_up_is_owed_until_the_peer_answers_it(raw, even
 def test_a_peer_that_sends_more_than_it_was_asked_for_is_read_slowly_and_loses_nothing(
     raw, eventually, monkeypatch
 ):
-    monkeypatch.setattr("symphony_ipc.connection.UNASKED_PER_SECOND", 1000)
+    monkeypatch.setattr("symphony_ipc.unasked.UNASKED_PER_SECOND", 1000)
 
     async def main():
         async with raw() as (connection, peer):
@@ -272,9 +272,11 @@ def test_a_number_that_is_in_use_is_a_breach(raw):
 
 def test_a_request_and_its_cancel_in_one_read_give_one_answer(raw):
     async def main():
-        async with raw(done) as (_, peer):
-            from symphony_ipc.framing import encode
+        async def handler(message):
+            await asyncio.sleep(0)
+            return Done()
 
+        async with raw(handler) as (_, peer):
             both = [request(1), Envelope(Kind.CANCEL, 1), Envelope(Kind.CANCEL, 1), request(2)]
             await peer.send_bytes(b"".join(b"".join(encode(one)) for one in both))
             first, second = await peer.receive(), await peer.receive()

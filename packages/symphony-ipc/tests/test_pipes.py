@@ -253,6 +253,18 @@ def test_a_program_without_standard_error_talks_all_the_same():
     assert child.communicate(b"hello", timeout=60) == (b"HELLO", None)
 
 
+def test_a_program_whose_standard_input_is_closed_is_told_so():
+    script = Path(__file__).with_name("stdio_child.py")
+    child = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$0" "$1" <&-', sys.executable, str(script)],
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert child.returncode == 1
+    assert b"they were closed when the program began" in child.stderr
+
+
 @pytest.mark.parametrize("stdout", [subprocess.DEVNULL, "file"])
 def test_a_program_that_does_not_write_to_a_program_is_told_so(stdout, tmp_path):
     with (tmp_path / "out").open("wb") as file:

@@ -15,3 +15,11 @@ class TestUnix(TransportContract):
 class TestStdio(TransportContract):
     factory = "symphony_transports:StdioTransport"
     starts_listener = True
+
+
+class TestSharedMemory(TransportContract):
+    factory = "symphony_transports:SharedMemoryTransport"
+
+    @pytest.fixture
+    def address(self, folder):
+        return f"shm:{folder}/run/s"

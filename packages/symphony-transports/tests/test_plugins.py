@@ -12,11 +12,13 @@ from types import SimpleNamespace
 import pluggy
 import pytest
 import symphony_transports
+from symphony_sdk.errors import TransportError
 from symphony_sdk.hookspecs import HostHooks
 from symphony_sdk.manifest import parse
 from symphony_sdk.markers import PROJECT
 
-TRANSPORTS = {"stdio": "stdio", "unix": "unix"}
+TRANSPORTS = {"named-pipe": "npipe", "shared-memory": "shm", "stdio": "stdio", "unix": "unix"}
+HERE = {name: scheme for name, scheme in TRANSPORTS.items() if name != "named-pipe"}
 
 
 def provided(name):
@@ -51,9 +53,21 @@ def test_its_entry_point_names_its_manifest(name):
 
 @pytest.mark.parametrize(("name", "scheme"), TRANSPORTS.items())
 def test_its_hook_gives_a_transport_of_its_scheme(name, scheme):
-    transport = provided(name)
-    assert transport.scheme == scheme
-    assert transport.create(SimpleNamespace()).scheme == scheme
+    assert provided(name).scheme == scheme
+
+
+@pytest.mark.parametrize(("name", "scheme"), HERE.items())
+def test_what_is_for_this_system_can_be_made(name, scheme):
+    assert provided(name).create(SimpleNamespace()).scheme == scheme
+
+
+@pytest.mark.parametrize("name", ["stdio", "unix"])
+def test_what_windows_has_not_is_refused_there_with_what_it_has(name, monkeypatch):
+    monkeypatch.setattr("sys.platform", "win32")
+    with pytest.raises(TransportError, match="win32 has no") as caught:
+        provided(name).create(SimpleNamespace())
+    assert caught.value.code == "SYM-T030"
+    assert "`npipe`" in caught.value.hint
 
 
 def test_registering_them_imports_no_transport():

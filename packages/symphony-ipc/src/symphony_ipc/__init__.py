@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from symphony_ipc.handshake import Endpoint, Session
     from symphony_ipc.incoming import IncomingCall, RequestHandler
     from symphony_ipc.router import Answered, Forwarded, Router
+    from symphony_ipc.running import run
     from symphony_ipc.sockets import from_socket
 
 __all__ = [
@@ -35,24 +36,26 @@ __all__ = [
     "Router",
     "Session",
     "from_socket",
+    "run",
 ]
 
 _MODULES = {
     "AnsweredRequests": "answered",
-    "IDEMPOTENCY_KEY": "envelope",
-    "TRACEPARENT": "envelope",
     "BlockingConnection": "blocking",
     "Connection": "connection",
-    "Endpoint": "handshake",
+    "Counters": "counters",
     "Envelope": "envelope",
-    "IncomingCall": "incoming",
+    "IDEMPOTENCY_KEY": "envelope",
     "Kind": "envelope",
+    "TRACEPARENT": "envelope",
+    "Endpoint": "handshake",
+    "Session": "handshake",
+    "IncomingCall": "incoming",
     "RequestHandler": "incoming",
     "Answered": "router",
-    "Counters": "counters",
     "Forwarded": "router",
     "Router": "router",
-    "Session": "handshake",
+    "run": "running",
     "from_socket": "sockets",
 }
 

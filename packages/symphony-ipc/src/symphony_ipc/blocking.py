@@ -26,7 +26,7 @@ from symphony_sdk.messages import MESSAGES, message_type
 
 from symphony_ipc.envelope import TRACEPARENT, Envelope, Kind
 from symphony_ipc.framing import Buffer, FrameReader, encode
-from symphony_ipc.handshake import Endpoint, Session, accept_blocking, connect_blocking
+from symphony_ipc.handshake import Endpoint, Session, StreamSocket, accept_blocking, connect_blocking
 from symphony_ipc.incoming import IncomingCall, RequestHandler
 from symphony_ipc.payload import (
     MessageT,
@@ -65,7 +65,7 @@ class BlockingConnection:
         ignored: Answers and notifications that belonged to no request that is under way.
     """
 
-    def __init__(self, sock: socket.socket, session: Session) -> None:
+    def __init__(self, sock: StreamSocket, session: Session) -> None:
         self.session = session
         self.ignored = 0
         self._peer = repr(session.peer)
@@ -83,7 +83,7 @@ class BlockingConnection:
         self._answering = Window()
 
     @classmethod
-    def connect(cls, sock: socket.socket, endpoint: Endpoint) -> "BlockingConnection":
+    def connect(cls, sock: StreamSocket, endpoint: Endpoint) -> "BlockingConnection":
         """Shake hands as the end that connects; closes `sock` if that fails.
 
         Raises:
@@ -92,7 +92,7 @@ class BlockingConnection:
         return cls(sock, _shake(connect_blocking, sock, endpoint))
 
     @classmethod
-    def accept(cls, sock: socket.socket, endpoint: Endpoint) -> "BlockingConnection":
+    def accept(cls, sock: StreamSocket, endpoint: Endpoint) -> "BlockingConnection":
         """Shake hands as the end that accepts; closes `sock` if that fails.
 
         Raises:
@@ -434,7 +434,7 @@ def _answered_already(call: IncomingCall) -> TransportError:
 
 
 def _shake(
-    shake: Callable[[socket.socket, Endpoint], Session], sock: socket.socket, endpoint: Endpoint
+    shake: Callable[[StreamSocket, Endpoint], Session], sock: StreamSocket, endpoint: Endpoint
 ) -> Session:
     try:
         return shake(sock, endpoint)

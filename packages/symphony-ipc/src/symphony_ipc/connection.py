@@ -33,14 +33,25 @@ from symphony_ipc.payload import (
 from symphony_ipc.router import Answered, Forwarded, Router
 from symphony_ipc.serving import Serving
 from symphony_ipc.streaming import items
+from symphony_ipc.unasked import Unasked
 from symphony_ipc.working import Work
 from symphony_ipc.writing import Outbox
 
-UNASKED_PER_SECOND: Final = 10_000
-"""Notifications, PINGs and answers to nothing that are taken; a peer that sends more is not read for a while."""
-
 CLOSE_TIMEOUT: Final = 1.0
 """Seconds that `close` gives the peer to read what was sent to it."""
+
+
+# Looking an enum's member up takes longer than what is done with it here.
+_RESPONSE: Final = Kind.RESPONSE
+_ERROR: Final = Kind.ERROR
+_REQUEST: Final = Kind.REQUEST
+_ITEM: Final = Kind.ITEM
+_PUBLISH: Final = Kind.PUBLISH
+_CREDIT: Final = Kind.CREDIT
+_NOTIFY: Final = Kind.NOTIFY
+_CANCEL: Final = Kind.CANCEL
+_PING: Final = Kind.PING
+_PONG: Final = Kind.PONG
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -103,8 +114,7 @@ class Connection(asyncio.BufferedProtocol):
         self._ended = False
         self._reason: SymphonyError | None = None
         self._pong_owed = 0
-        self._unasked = 0
-        self._unasked_window: asyncio.TimerHandle | None = None
+        self._unasked = Unasked()
         self._last_ping = 0
         self._pings: dict[int, asyncio.Future[None]] = {}
         self.round_trip = 0.0
@@ -206,7 +216,7 @@ class Connection(asyncio.BufferedProtocol):
             TransportError: The message is too large or cannot be encoded.
             PeerGone: The connection has ended.
         """
-        envelope = Envelope(Kind.NOTIFY, type=message_type(message), payload=encode_payload(message))
+        envelope = Envelope(_NOTIFY, type=message_type(message), payload=encode_payload(message))
         self.send(encode(envelope, self._max_frame))
 
     async def ping(self, timeout: float) -> float:
@@ -227,7 +237,7 @@ class Connection(asyncio.BufferedProtocol):
         started = self._loop.time()
         late = DeadlineExceeded(f"{self._peer} did not answer a PING within {timeout:g} s")
         timer = self._loop.call_later(timeout, _fail, future, late)
-        self._write(encode(Envelope(Kind.PING, ping_id)))
+        self._write(encode(Envelope(_PING, ping_id)))
         try:
             await future
         finally:
@@ -240,7 +250,7 @@ class Connection(asyncio.BufferedProtocol):
         if not self._beat_id and not self._ended:
             self._last_ping += 1
             self._beat_id, self._beat_sent = self._last_ping, self._loop.time()
-            self._write(encode(Envelope(Kind.PING, self._beat_id)))
+            self._write(encode(Envelope(_PING, self._beat_id)))
 
     @property
     def is_open(self) -> bool:
@@ -312,7 +322,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Say HELLO, or wait for it."""
-        self._transport = self._outbox.transport = cast("asyncio.Transport", transport)
+        self._transport = self._outbox.transport = self._unasked.transport = cast(
+            "asyncio.Transport", transport
+        )
         if not self._accepts:
             self._write(encode(hello(self.endpoint), HANDSHAKE_LIMIT))
 
@@ -347,8 +359,10 @@ class Connection(asyncio.BufferedProtocol):
         self._end(PeerGone(f"{self._peer} closed the connection"))
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Fail everything that waits for the peer."""
-        self._end(PeerGone(f"the connection to {self._peer} broke: {error or 'it was reset'}"))
+        """Fail everything that waits for the peer; the transport may say that the peer broke its rules."""
+        if not isinstance(error, SymphonyError):
+            error = PeerGone(f"the connection to {self._peer} broke: {error or 'it was reset'}")
+        self._end(error)
         self.closed.set()
 
     def pause_writing(self) -> None:
@@ -360,9 +374,11 @@ class Connection(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """The peer reads again."""
         self.congested = False
+        if self._ended:
+            return
         if self._pong_owed:
             pong_id, self._pong_owed = self._pong_owed, 0
-            self._write(encode(Envelope(Kind.PONG, pong_id)))
+            self._write(encode(Envelope(_PONG, pong_id)))
         self._asking.resume()
         self._work.resume()
         if self.on_drained is not None:
@@ -386,40 +402,40 @@ class Connection(asyncio.BufferedProtocol):
 
     def _dispatch(self, envelope: Envelope) -> None:
         kind = envelope.kind
-        if kind is Kind.RESPONSE or (kind is Kind.ERROR and envelope.id):
+        if kind is _RESPONSE or (kind is _ERROR and envelope.id):
             if not self._asking.take(envelope):
-                self._count_unasked()
-        elif kind is Kind.REQUEST:
+                self._unasked.count()
+        elif kind is _REQUEST:
             self._serving.take(envelope, self._route if envelope.to else self._work.ask)
-        elif kind is Kind.ITEM:
+        elif kind is _ITEM:
             if not self._asking.take_item(envelope):
-                self._count_unasked()
-        elif kind is Kind.PUBLISH:
+                self._unasked.count()
+        elif kind is _PUBLISH:
             self._take_published(envelope)
-        elif kind is Kind.CREDIT:
+        elif kind is _CREDIT:
             self._serving.credit(envelope.id, envelope.credit)
-        elif kind is Kind.NOTIFY:
-            self._count_unasked()
+        elif kind is _NOTIFY:
+            self._unasked.count()
             self._take_notification(envelope)
-        elif kind is Kind.CANCEL:
+        elif kind is _CANCEL:
             self._serving.cancel(envelope.id)
-        elif kind is Kind.PING:
-            self._count_unasked()
+        elif kind is _PING:
+            self._unasked.count()
             if self.congested:  # it is owed the latest only, however many it sends without reading
                 self._pong_owed = envelope.id
             else:
-                self._write(encode(Envelope(Kind.PONG, envelope.id)))
-        elif kind is Kind.PONG:
+                self._write(encode(Envelope(_PONG, envelope.id)))
+        elif kind is _PONG:
             future = self._pings.get(envelope.id)
             if envelope.id == self._beat_id:
                 self.round_trip = self._loop.time() - self._beat_sent
                 self._beat_id = 0
             elif future is None:
                 self.counters.unknown += 1
-                self._count_unasked()
+                self._unasked.count()
             elif not future.done():
                 future.set_result(None)
-        elif kind is Kind.ERROR:
+        elif kind is _ERROR:
             error = decode_error(envelope.payload)
             raise PeerGone(f"{self._peer} closed the connection: {error}", details={"code": error.code})
         else:
@@ -437,7 +453,7 @@ class Connection(asyncio.BufferedProtocol):
     def _take_published(self, envelope: Envelope) -> None:
         if self.router is None:
             self.counters.notifications += 1
-            self._count_unasked()
+            self._unasked.count()
         else:
             self.router.published(self, envelope)
 
@@ -460,21 +476,9 @@ class Connection(asyncio.BufferedProtocol):
                 {"message": f"the listener to {envelope.type!r} raised", "exception": error}
             )
 
-    def _count_unasked(self) -> None:
-        self._unasked += 1
-        if self._unasked_window is None:
-            self._unasked_window = self._loop.call_later(1.0, self._begin_window)
-        if self._unasked > UNASKED_PER_SECOND:
-            self._transport.pause_reading()
-
-    def _begin_window(self) -> None:
-        self._unasked = 0
-        self._unasked_window = None
-        self._transport.resume_reading()
-
     def _request(self, message: msgspec.Struct, timeout: float | None, key: str = "") -> Envelope:
         return Envelope(
-            Kind.REQUEST,
+            _REQUEST,
             0,
             message_type(message),
             None if timeout is None else max(timeout, 0.0),
@@ -495,8 +499,7 @@ class Connection(asyncio.BufferedProtocol):
             _fail(future, self._gone())
         self._serving.stop()
         self._work.stop()
-        if self._unasked_window is not None:
-            self._unasked_window.cancel()
+        self._unasked.stop()
         self._outbox.flush()
         if reason is None or not self._transport.get_write_buffer_size():
             self._transport.close()

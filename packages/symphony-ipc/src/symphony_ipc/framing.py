@@ -30,13 +30,14 @@ _READ_BUFFER: Final = 64 << 10
 _COPIED: Final = 32 << 10  # a longer frame is read into memory of its own
 _SEPARATE: Final = 64 << 10  # a longer payload is sent from where it is
 
-_DECODING_FAILURES: Final = (
+DECODING_FAILURES: Final = (
     msgspec.MsgspecError,
     UnicodeDecodeError,
     RecursionError,
     ValueError,
     OverflowError,
 )
+"""Everything that msgspec raises for bytes that it cannot decode."""
 
 
 class _Outline(msgspec.Struct, array_like=True, gc=False):
@@ -75,10 +76,19 @@ def encode(envelope: Envelope, max_frame: int = DATA_LIMIT) -> tuple[Buffer, ...
     """
     payload = envelope.payload
     if len(payload) < _SEPARATE:
-        body = _encode(envelope)
-        _check_size(envelope, len(body), max_frame)
-        return (_LENGTH.pack(len(body)) + body,)
-    head = _encode(msgspec.structs.replace(envelope, payload=EMPTY)).removesuffix(_EMPTY_BIN)
+        try:
+            body = _ENCODER.encode(envelope)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise _unencodable(envelope, error) from error
+        length = len(body)
+        if length > max_frame or length > CONTROL_LIMIT:
+            _check_size(envelope, length, max_frame)
+        return (_LENGTH.pack(length) + body,)
+    try:
+        around = _ENCODER.encode(msgspec.structs.replace(envelope, payload=EMPTY))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise _unencodable(envelope, error) from error
+    head = around.removesuffix(_EMPTY_BIN)
     length = len(head) + _BIN32.size + len(payload)
     _check_size(envelope, length, max_frame)
     return (_LENGTH.pack(length) + head + _BIN32.pack(0xC6, len(payload)), payload)
@@ -101,11 +111,14 @@ def decode(frame: bytes | bytearray | memoryview) -> Envelope:
                 f"a frame has {around:,} bytes around its payload; {CONTROL_LIMIT:,} are allowed",
                 hint="Data belongs into the payload of a message, not into its metadata.",
             )
-    return decode_typed(_ENVELOPE, frame, "a frame")
+    try:
+        return _ENVELOPE.decode(frame)
+    except DECODING_FAILURES as error:
+        raise undecodable(frame, "a frame", error) from error
 
 
 def decode_typed(decoder: msgspec.msgpack.Decoder[T], data: bytes | bytearray | memoryview, what: str) -> T:
-    """Decode bytes from the peer: the one place where a decoding failure becomes `MalformedMessage`.
+    """Decode bytes from the peer; every way in which that can fail becomes `MalformedMessage`.
 
     Args:
         decoder: Decoder of a type; never of `Any`, as a few bytes could then ask for a lot of memory.
@@ -117,11 +130,8 @@ def decode_typed(decoder: msgspec.msgpack.Decoder[T], data: bytes | bytearray | 
     """
     try:
         return decoder.decode(data)
-    except _DECODING_FAILURES as error:
-        raise MalformedMessage(
-            f"{what} of {len(data):,} bytes cannot be decoded: {error}",
-            hint="Both ends must run compatible versions of Symphony; see `symphony doctor`.",
-        ) from error
+    except DECODING_FAILURES as error:
+        raise undecodable(data, what, error) from error
 
 
 class FrameReader:
@@ -165,7 +175,7 @@ class FrameReader:
                 yield decode(frame)
             return
         self._end += count
-        while (body := self._next()) is not None:
+        while self._start < self._end and (body := self._next()) is not None:
             yield decode(body)
         if self._start == self._end:
             self._start = self._end = 0
@@ -209,15 +219,26 @@ class FrameReader:
             )
 
 
-def _encode(envelope: Envelope) -> bytes:
-    try:
-        return _ENCODER.encode(envelope)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise TransportError(
-            f"the envelope of a {envelope.type!r} cannot be encoded: {error}",
-            code="SYM-T011",
-            hint="Trace context, idempotency key and metadata are text.",
-        ) from error
+def undecodable(data: bytes | bytearray | memoryview, what: str, error: Exception) -> MalformedMessage:
+    """What any of `DECODING_FAILURES` becomes.
+
+    Args:
+        data: Bytes from the peer.
+        what: What they are to be.
+        error: Why they are not.
+    """
+    return MalformedMessage(
+        f"{what} of {len(data):,} bytes cannot be decoded: {error}",
+        hint="Both ends must run compatible versions of Symphony; see `symphony doctor`.",
+    )
+
+
+def _unencodable(envelope: Envelope, error: Exception) -> TransportError:
+    return TransportError(
+        f"the envelope of a {envelope.type!r} cannot be encoded: {error}",
+        code="SYM-T011",
+        hint="Trace context, idempotency key and metadata are text.",
+    )
 
 
 def _check_size(envelope: Envelope, length: int, max_frame: int) -> None:

@@ -5,17 +5,17 @@ read before that, no frame of it is longer than 4 KiB, and it has to be over wit
 """
 
 import os
-import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from struct import Struct as Layout
 from time import monotonic
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 from symphony_sdk.errors import MalformedMessage, PeerGone, SymphonyError, TransportError
 
 from symphony_ipc.envelope import PROTOCOL_MAX, PROTOCOL_MIN, Envelope, Kind
-from symphony_ipc.framing import CONTROL_LIMIT, DATA_LIMIT, decode, decode_typed, describe, encode
+from symphony_ipc.framing import CONTROL_LIMIT, DATA_LIMIT, Buffer, decode, decode_typed, describe, encode
 from symphony_ipc.payload import decode_error, encode_error
 
 HANDSHAKE_LIMIT: Final = 4096
@@ -26,6 +26,31 @@ HANDSHAKE_TIMEOUT: Final = 1.0
 
 _MAGIC: Final = "symphony"
 _LENGTH: Final = Layout("<I")
+
+
+class StreamSocket(Protocol):
+    """What a blocking connection uses of a connected stream socket; what is none may act as one."""
+
+    def settimeout(self, seconds: float | None, /) -> None:
+        """Say how long each call may wait; None for no bound."""
+
+    def recv(self, size: int, /) -> bytes:
+        """Receive at least one byte and at most so many; none at the end."""
+
+    def recv_into(self, buffer: memoryview, /) -> int:
+        """Receive at least one byte into a buffer; 0 at the end."""
+
+    def sendall(self, data: Buffer, /) -> None:
+        """Send all of some bytes."""
+
+    def sendmsg(self, buffers: Sequence[Buffer], /) -> int:
+        """Send several buffers, one after the other, as many of their bytes as can be, and count them."""
+
+    def shutdown(self, how: int, /) -> None:
+        """End the connection: whoever waits in another thread returns."""
+
+    def close(self) -> None:
+        """Give it back."""
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -170,7 +195,7 @@ def welcomed(envelope: Envelope, endpoint: Endpoint) -> Session:
     return Session(said.name, said.pid, said.protocol, _agreed_frame(said.max_frame, endpoint), said.session)
 
 
-def connect_blocking(sock: socket.socket, endpoint: Endpoint) -> Session:
+def connect_blocking(sock: StreamSocket, endpoint: Endpoint) -> Session:
     """Shake hands as the connecting end.
 
     Args:
@@ -191,7 +216,7 @@ def connect_blocking(sock: socket.socket, endpoint: Endpoint) -> Session:
         sock.settimeout(None)
 
 
-def accept_blocking(sock: socket.socket, endpoint: Endpoint) -> Session:
+def accept_blocking(sock: StreamSocket, endpoint: Endpoint) -> Session:
     """Shake hands as the accepting end; a peer that is refused is told why.
 
     Args:
@@ -241,7 +266,7 @@ def _payload_of(envelope: Envelope, kind: Kind) -> memoryview:
     return envelope.payload
 
 
-def _read_frame(sock: socket.socket, deadline: float) -> Envelope:
+def _read_frame(sock: StreamSocket, deadline: float) -> Envelope:
     (length,) = _LENGTH.unpack(_read(sock, _LENGTH.size, deadline))
     if not 0 < length <= HANDSHAKE_LIMIT:
         raise MalformedMessage(
@@ -250,7 +275,7 @@ def _read_frame(sock: socket.socket, deadline: float) -> Envelope:
     return decode(_read(sock, length, deadline))
 
 
-def _read(sock: socket.socket, size: int, deadline: float) -> bytes:
+def _read(sock: StreamSocket, size: int, deadline: float) -> bytes:
     data = b""
     while len(data) < size:
         left = deadline - monotonic()

@@ -14,7 +14,15 @@ from symphony_sdk.errors import (
 from symphony_sdk.messages import MESSAGES, message_limit, message_type
 
 from symphony_ipc.envelope import Envelope, Kind
-from symphony_ipc.framing import CONTROL_LIMIT, Buffer, decode_typed, describe, encode
+from symphony_ipc.framing import (
+    CONTROL_LIMIT,
+    DECODING_FAILURES,
+    Buffer,
+    decode_typed,
+    describe,
+    encode,
+    undecodable,
+)
 
 MessageT = TypeVar("MessageT", bound=msgspec.Struct)
 
@@ -69,7 +77,10 @@ def decode_payload(expected: type[MessageT], payload: memoryview) -> MessageT:
     decoder = _DECODERS.get(expected)
     if decoder is None:
         decoder = _DECODERS[expected] = msgspec.msgpack.Decoder(expected)
-    message: MessageT = decode_typed(decoder, payload, f"a message of type {message_type(expected)!r}")
+    try:
+        message: MessageT = decoder.decode(payload)
+    except DECODING_FAILURES as error:
+        raise undecodable(payload, f"a message of type {message_type(expected)!r}", error) from error
     return message
 
 

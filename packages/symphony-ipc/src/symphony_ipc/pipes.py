@@ -7,6 +7,7 @@ one reads into the buffer of the protocol, and writes at once what the pipe take
 import asyncio
 import os
 import stat
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import islice
@@ -70,6 +71,8 @@ def take_stdio() -> tuple[int, int]:
     """
     if _STDIO_TAKEN:
         raise _no_stdio("they have been taken already")
+    if sys.__stdin__ is None or sys.__stdout__ is None:  # their numbers may belong to something else by now
+        raise _no_stdio("they were closed when the program began")
     try:
         check_pipe(0)
         check_pipe(1)

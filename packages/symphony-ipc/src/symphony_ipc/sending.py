@@ -1,6 +1,5 @@
 """Frames on a blocking socket, from many threads: each is sent whole, and urgent ones overtake."""
 
-import socket
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from typing import Final
 from symphony_sdk.errors import PeerGone, SymphonyError
 
 from symphony_ipc.framing import Buffer
+from symphony_ipc.handshake import StreamSocket
 
 LAST_WORD: Final = 1.0
 """Seconds that the reason of the end waits for a sender that is in the middle of a frame."""
@@ -26,7 +26,7 @@ class Sender:
         broke: Ends the connection, and gives the error that says why.
     """
 
-    def __init__(self, sock: socket.socket, broke: Callable[[OSError], SymphonyError]) -> None:
+    def __init__(self, sock: StreamSocket, broke: Callable[[OSError], SymphonyError]) -> None:
         self._sock = sock
         self._broke = broke
         self._lock = threading.Lock()

@@ -1,6 +1,7 @@
 """Runs a handler for the requests of a peer: so many at once, each as a task, and each gets its answer."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -19,16 +20,23 @@ SERVED_AT_ONCE: Final = 64
 _ITEMS_A_TURN: Final = 64  # a stream that never waits lets others go on after so many
 
 
+# Looking an enum's member up takes longer than what is done with it here.
+_RESPONSE: Final = Kind.RESPONSE
+_ITEM: Final = Kind.ITEM
+
+
 class _Job:
     """One request, from when it comes in until it has its final answer."""
 
     __slots__ = ("_work", "answered", "begun", "credits", "deadline", "envelope", "moved", "task")
 
-    def __init__(self, work: "Work", envelope: Envelope, answered: Answered, now: float) -> None:
+    def __init__(
+        self, work: "Work", envelope: Envelope, answered: Answered, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self._work = work
         self.envelope = envelope
         self.answered = answered
-        self.deadline = None if envelope.deadline is None else now + envelope.deadline
+        self.deadline = None if envelope.deadline is None else loop.time() + envelope.deadline
         self.credits = envelope.credit
         self.begun = False
         self.task: asyncio.Task[None] | None = None
@@ -57,6 +65,7 @@ class Work:
         self._handler = handler
         self._loop = asyncio.get_running_loop()
         self._paused = False
+        self._starting = False
         self._waiting: dict[_Job, None] = {}
         self._running: set[_Job] = set()
 
@@ -72,9 +81,11 @@ class Work:
             envelope: The REQUEST.
             answered: Takes ITEM envelopes of a stream, then one RESPONSE or ERROR.
         """
-        job = _Job(self, envelope, answered, self._loop.time())
-        self._waiting[job] = None
-        self._start()
+        job = _Job(self, envelope, answered, self._loop)
+        if self._waiting or self._paused or len(self._running) >= SERVED_AT_ONCE:
+            self._waiting[job] = None
+        else:
+            self._begin(job)
         return job
 
     def cancel(self, job: _Job) -> None:
@@ -117,10 +128,22 @@ class Work:
             await asyncio.wait(tasks)
 
     def _start(self) -> None:
-        while self._waiting and not self._paused and len(self._running) < SERVED_AT_ONCE:
-            job = next(iter(self._waiting))
-            del self._waiting[job]
-            self._running.add(job)
+        if self._starting:
+            return  # a handler that did not have to wait has ended: the loop below goes on
+        self._starting = True
+        try:
+            while self._waiting and not self._paused and len(self._running) < SERVED_AT_ONCE:
+                job = next(iter(self._waiting))
+                del self._waiting[job]
+                self._begin(job)
+        finally:
+            self._starting = False
+
+    def _begin(self, job: _Job) -> None:
+        self._running.add(job)
+        if sys.version_info >= (3, 12):  # runs until it has to wait for the first time, before this returns
+            job.task = asyncio.Task(self._run(job), loop=self._loop, eager_start=True)
+        else:
             job.task = self._loop.create_task(self._run(job))
 
     async def _run(self, job: _Job) -> None:
@@ -138,7 +161,8 @@ class Work:
             )
             answer = error_envelope(SymphonyError(f"{envelope.type!r} failed with a {type(error).__name__}"))
         self._finish(job, answer)
-        self._start()
+        if self._waiting:
+            self._start()
 
     def _finish(self, job: _Job, answer: Envelope) -> None:
         self._running.discard(job)
@@ -154,7 +178,7 @@ class Work:
         IDEMPOTENCY_KEY.set(envelope.idempotency_key)
         answer = await self._handler(decode_message(envelope.type, envelope.payload))
         if isinstance(answer, msgspec.Struct):
-            return Envelope(Kind.RESPONSE, type=message_type(answer), payload=encode_payload(answer))
+            return Envelope(_RESPONSE, type=message_type(answer), payload=encode_payload(answer))
         return await self._send_items(job, aiter(answer))
 
     async def _send_items(self, job: _Job, items: AsyncIterator[msgspec.Struct]) -> Envelope:
@@ -172,12 +196,12 @@ class Work:
                     await job.moved
                 item = await anext(items)
                 job.credits -= 1
-                job.answered(Envelope(Kind.ITEM, type=message_type(item), payload=encode_payload(item)))
+                job.answered(Envelope(_ITEM, type=message_type(item), payload=encode_payload(item)))
                 sent += 1
                 if not sent % _ITEMS_A_TURN:
                     await asyncio.sleep(0)
         except StopAsyncIteration:
-            return Envelope(Kind.RESPONSE)
+            return Envelope(_RESPONSE)
         finally:
             close = getattr(items, "aclose", None)  # a generator has it, another iterator may
             if close is not None:

@@ -1,4 +1,9 @@
-"""What a connection sends: the frames that one batch of incoming frames causes leave in one system call."""
+"""What a connection sends: frames that belong together leave in one system call.
+
+Within a batch of incoming frames nothing is sent: what the batch caused leaves at its end. Outside of one, as where
+a task answers, the first frame in a turn of the event loop leaves at once and those after it at the end of
+the turn. So one answer does not wait, and the answers of sixty tasks take two system calls.
+"""
 
 import asyncio
 import threading
@@ -32,21 +37,26 @@ class Outbox:
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
+        self._loop = asyncio.get_running_loop()
         self._batch = _BATCH
+        self._in_turn = False
         self._frames: list[Buffer] = []
         self._size = 0
 
     def write(self, frame: tuple[Buffer, ...]) -> None:
-        """Send a frame; within a batch it goes at its end, together with others."""
+        """Send a frame, at once or together with others."""
         counters = self._counters
         counters.frames_out += 1
-        if not self._batch.depth:
+        if self._batch.depth:
+            if not self._frames:
+                self._batch.outboxes.append(self)
+        elif not self._in_turn:
+            self._in_turn = True
+            self._loop.call_soon(self._end_turn)
             for buffer in frame:
                 counters.bytes_out += len(buffer)
                 self.transport.write(buffer)
             return
-        if not self._frames:
-            self._batch.outboxes.append(self)
         for buffer in frame:
             self._size += len(buffer)
             self._frames.append(buffer)
@@ -54,7 +64,7 @@ class Outbox:
             self.flush()
 
     def flush(self) -> None:
-        """Send what waits for the end of the batch."""
+        """Send what waits."""
         frames, self._frames = self._frames, []
         size, self._size = self._size, 0
         self._counters.bytes_out += size
@@ -76,6 +86,10 @@ class Outbox:
             outboxes, batch.outboxes = batch.outboxes, []
             for outbox in outboxes:
                 outbox.flush()
+
+    def _end_turn(self) -> None:
+        self._in_turn = False
+        self.flush()
 
 
 _BATCH: Final = _Batch()

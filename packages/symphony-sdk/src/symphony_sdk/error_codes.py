@@ -617,6 +617,32 @@ CATALOGUE: dict[str, ErrorCode] = {
         "A program that was started to be talked to over its standard input and output came to its end instead of "
         "introducing itself. The message has its exit code and its last words.",
     ),
+    "SYM-T034": ErrorCode(
+        "Transport needs a token",
+        "A process was to listen on a Windows named pipe without a token. Nothing else says there who may connect: "
+        "other users of the machine, and other machines, can try to.",
+    ),
+    "SYM-T040": ErrorCode(
+        "Shared memory is not safe to use",
+        "The process that listens at an address offered something else than shared memory of Symphony: memory that "
+        "could be taken away while it is in use, of a size that does not fit, or without the pipes that belong to "
+        "it. Nothing of it was used.",
+    ),
+    "SYM-T041": ErrorCode(
+        "Ring was misused",
+        "The process at the other end of a connection through shared memory says that it has written or read what "
+        "it cannot have. It is broken or hostile; the connection is closed and nothing more is read from it.",
+    ),
+    "SYM-T042": ErrorCode(
+        "Shared memory cannot be had",
+        "The system gave no memory or no descriptors for a connection through shared memory; the message has the "
+        "reason. Each takes five descriptors at each end while it is open, and up to 2 MiB of memory.",
+    ),
+    "SYM-T043": ErrorCode(
+        "No /proc",
+        "A blocking connection through shared memory wakes its own threads through `/proc/self/fd`, and this process "
+        "does not see `/proc`. Mount it there, or use the transport `unix`.",
+    ),
     "SYM-T056": ErrorCode(
         "NATS server cannot be reached",
         "No NATS server answers at the `url` of symphony.transport-nats, or it is none. Start `nats-server` there, "

@@ -7,15 +7,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from symphony_transports.stdio import StdioListener, StdioTransport
-    from symphony_transports.unix import UnixListener, UnixTransport
+    from symphony_transports.named_pipe import NamedPipeTransport
+    from symphony_transports.shared_memory import SharedMemoryTransport
+    from symphony_transports.stdio import StdioTransport
+    from symphony_transports.unix import UnixTransport
 
-__all__ = ["StdioListener", "StdioTransport", "UnixListener", "UnixTransport"]
+__all__ = ["NamedPipeTransport", "SharedMemoryTransport", "StdioTransport", "UnixTransport"]
 
 _MODULES = {
-    "StdioListener": "stdio",
+    "NamedPipeTransport": "named_pipe",
+    "SharedMemoryTransport": "shared_memory",
     "StdioTransport": "stdio",
-    "UnixListener": "unix",
     "UnixTransport": "unix",
 }
 

@@ -1,5 +1,6 @@
 """Registers the transport over standard input and output."""
 
+import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,14 @@ def create_transport(services: Services) -> "StdioTransport":
 
     Args:
         services: What the host gives to the parts that it creates.
+
+    Raises:
+        TransportError: This is Windows (`SYM-T030`).
     """
     from symphony_transports.stdio import StdioTransport
+    from symphony_transports.systems import not_here
+
+    if sys.platform == "win32":
+        raise not_here("pipes", "npipe")
 
     return StdioTransport("host")

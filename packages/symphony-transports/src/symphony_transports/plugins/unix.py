@@ -1,5 +1,6 @@
 """Registers the transport over Unix sockets."""
 
+import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,14 @@ def create_transport(services: Services) -> "UnixTransport":
 
     Args:
         services: What the host gives to the parts that it creates.
+
+    Raises:
+        TransportError: This is Windows (`SYM-T030`).
     """
+    from symphony_transports.systems import not_here
     from symphony_transports.unix import UnixTransport
+
+    if sys.platform == "win32":
+        raise not_here("Unix sockets", "npipe")
 
     return UnixTransport("host")

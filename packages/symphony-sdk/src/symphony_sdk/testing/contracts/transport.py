@@ -474,7 +474,7 @@ class TransportContract(Contract):
                 listener = await made.listen(address, peer.connected, token=TOKEN, handler=peer.answer)
                 assert listener.address == address
                 with pytest.raises(TransportError):
-                    await made.listen(address, other.connected)
+                    await made.listen(address, other.connected, token=TOKEN)
                 connection = await made.connect(address, token=TOKEN)
                 assert await connection.request(Echo(), Echo, timeout=PATIENCE) == Echo()
                 await connection.close()

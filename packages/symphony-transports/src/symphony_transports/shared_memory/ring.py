@@ -1,0 +1,231 @@
+"""The two ends of a ring of bytes in shared memory; what they tell each other travels through pipes.
+
+The memory holds bytes and nothing else. The writer copies bytes into it and *announces* through a pipe how many
+it has put in all; the reader copies them out and *acknowledges* through another pipe how many it has taken. A
+position thus reaches the other process after the bytes that it stands for, because the kernel orders a write to a
+pipe before the read that returns it: no memory barrier is needed, which Python does not have, on x86 and ARM
+alike. And no wake-up can be lost, as there is no flag that one side sets while the other looks.
+
+How much is under way is bounded twice. The writer never overwrites bytes that are not acknowledged, and it
+announces at most `WINDOW` times more than is acknowledged, so that a pipe always has room. The reader acknowledges
+as soon as half of either is used: so a writer that waits is always answered by a reader that has caught up.
+
+Nothing here makes a system call. The peer may be hostile: what it says is checked against what it may say, and
+the bytes are copied out before anybody looks at them, as it may change them at any time.
+"""
+
+from sys import byteorder
+from typing import Final
+
+from symphony_sdk.errors import MalformedMessage
+
+Buffer = bytes | bytearray | memoryview
+
+WINDOW: Final = 256
+"""Announcements that a writer may make before one of them is acknowledged."""
+
+PIECES: Final = 4
+"""Parts of the ring in which it is filled: the reader copies out of one while the writer fills the next."""
+
+_WORD: Final = 8  # bytes of a number in a pipe; in this machine's order, as both ends are on it
+_SAID: Final = 512  # words to read from a pipe at once: a page of it, so that no announcement is cut in two
+
+
+class Outgoing:
+    """The end that writes.
+
+    Args:
+        memory: The ring; its length is a power of two.
+
+    Attributes:
+        announcement: What to tell the reader after `put`.
+        acknowledgements: Where to read into what the reader says.
+    """
+
+    __slots__ = (
+        "_announced",
+        "_confirmed",
+        "_memory",
+        "_piece",
+        "_position",
+        "_said",
+        "_size",
+        "_start",
+        "_taken",
+        "_until",
+        "acknowledgements",
+        "announcement",
+    )
+
+    def __init__(self, memory: memoryview) -> None:
+        self._memory = memory
+        self._size = len(memory)
+        self._piece = self._size // PIECES
+        self._start = 0  # where in the ring the next byte goes
+        self._until = 0  # up to where there is surely room
+        self._taken = 0  # bytes that the reader has acknowledged, ever
+        self._announced = 0  # announcements, ever
+        self._confirmed = 0  # of them, acknowledged by the reader
+        self._position = memoryview(bytearray(_WORD)).cast("Q")  # bytes put, ever
+        self.announcement = self._position.cast("B")
+        self.acknowledgements = memoryview(bytearray(_SAID * _WORD))
+        self._said = self.acknowledgements.cast("Q")
+
+    def put(self, data: Buffer) -> int:
+        """Copy bytes into the ring, as many as there is room for now and at most a piece of it.
+
+        Args:
+            data: What to write.
+
+        Returns:
+            The count of bytes that were copied. Where it is not 0, the reader is to be told; where it is 0, it
+            will acknowledge something.
+        """
+        start = self._start
+        end = start + len(data)
+        if end > self._until or self._announced - self._confirmed >= WINDOW:
+            end = min(end, self._look())
+            data = memoryview(data)[: end - start]
+        if end == start:
+            return 0
+        self._memory[start:end] = data
+        self._start = end
+        if end == self._size:
+            self._start = self._until = 0
+        self._position[0] += end - start
+        self._announced += 1
+        return end - start
+
+    def _look(self) -> int:
+        """Up to where there is room now."""
+        start = self._start
+        if self._announced - self._confirmed >= WINDOW:
+            return start
+        free = self._size - (self._position[0] - self._taken)
+        self._until = min(start + free, start + self._piece, self._size)
+        return self._until
+
+    def acknowledge(self, count: int) -> None:
+        """Take what the reader said.
+
+        Args:
+            count: Bytes that were read into `acknowledgements`; at least 1.
+
+        Raises:
+            MalformedMessage: It says what cannot be (`SYM-T041`).
+        """
+        words, rest = divmod(count, _WORD)
+        if rest or words % 2:
+            raise _impossible(f"an acknowledgement of {count} bytes")
+        taken, confirmed = self._said[words - 2], self._said[words - 1]
+        put = self._position[0]
+        if not (self._taken <= taken <= put and self._confirmed <= confirmed <= self._announced):
+            raise _impossible(
+                f"{taken:,} bytes and {confirmed:,} announcements as taken, of {put:,} and {self._announced:,}"
+            )
+        self._taken, self._confirmed = taken, confirmed
+
+
+class Incoming:
+    """The end that reads.
+
+    Args:
+        memory: The ring; its length is a power of two.
+
+    Attributes:
+        available: Bytes that can be taken.
+        announcements: Where to read into what the writer says.
+        owes: Whether the writer is to be told how much was taken, by `acknowledgement`.
+    """
+
+    __slots__ = (
+        "_announced",
+        "_confirmed",
+        "_half",
+        "_memory",
+        "_position",
+        "_said",
+        "_size",
+        "_start",
+        "_taken",
+        "announcements",
+        "available",
+        "owes",
+    )
+
+    def __init__(self, memory: memoryview) -> None:
+        self._memory = memory
+        self._size = len(memory)
+        self._half = self._size // 2
+        self._start = 0  # where in the ring the next byte is
+        self._position = 0  # bytes put, ever, as far as announced
+        self._taken = 0  # of them, acknowledged to the writer
+        self._announced = 0  # announcements, ever
+        self._confirmed = 0  # of them, acknowledged to the writer
+        self.available = 0
+        self.owes = False
+        self.announcements = memoryview(bytearray(_SAID * _WORD))
+        self._said = self.announcements.cast("Q")
+
+    def announce(self, count: int) -> None:
+        """Take what the writer said.
+
+        Args:
+            count: Bytes that were read into `announcements`; at least 1.
+
+        Raises:
+            MalformedMessage: It says what cannot be (`SYM-T041`).
+        """
+        words, rest = divmod(count, _WORD)
+        if rest:
+            raise _impossible(f"an announcement of {count} bytes")
+        position = self._said[words - 1]
+        if not self._position < position <= self._taken + self._size:
+            raise _impossible(
+                f"{position:,} bytes as put, after {self._position:,}, into a ring of {self._size:,} bytes "
+                f"of which {self._taken:,} were acknowledged"
+            )
+        self.available += position - self._position
+        self._position = position
+        self._announced += words
+        unconfirmed = self._announced - self._confirmed
+        if unconfirmed >= WINDOW // 2:
+            if unconfirmed > WINDOW:
+                raise _impossible(f"more than {WINDOW} announcements without waiting for an acknowledgement")
+            self.owes = True
+
+    def take(self, into: memoryview) -> int:
+        """Copy bytes out of the ring.
+
+        Args:
+            into: Where to copy them to.
+
+        Returns:
+            The count of bytes that were copied.
+        """
+        start = self._start
+        count = self.available
+        if count > len(into) or start + count > self._size:
+            count = min(count, len(into), self._size - start)
+        end = start + count
+        into[:count] = self._memory[start:end]
+        self._start = end & (self._size - 1)
+        self.available -= count
+        if self._position - self.available - self._taken >= self._half:
+            self.owes = True
+        return count
+
+    def acknowledgement(self) -> bytes:
+        """What to tell the writer; from now on nothing is owed to it."""
+        self.owes = False
+        self._taken = self._position - self.available
+        self._confirmed = self._announced
+        return self._taken.to_bytes(_WORD, byteorder) + self._confirmed.to_bytes(_WORD, byteorder)
+
+
+def _impossible(what: str) -> MalformedMessage:
+    return MalformedMessage(
+        f"the peer gives {what}",
+        code="SYM-T041",
+        hint="The process at the other end is broken or hostile; the connection to it is closed.",
+    )

@@ -1,0 +1,209 @@
+"""Shared memory in the form of a blocking socket: between two processes, and to the end of either."""
+
+import os
+import socket
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import msgspec
+import pytest
+from symphony_ipc import BlockingConnection, Endpoint
+from symphony_sdk.errors import MalformedMessage, PeerGone, TransportError
+from symphony_sdk.messages import CallOperation, OperationResult
+from symphony_transports.shared_memory import RingSocket, offer
+
+PEER = Path(__file__).with_name("ring_peer.py")
+
+
+@contextmanager
+def peer(role, size=1 << 20):
+    """One end, and a process with the other."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        process = subprocess.Popen(
+            [sys.executable, str(PEER), str(theirs.fileno()), role],
+            pass_fds=[theirs.fileno()],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        ring = RingSocket(offer(ours, size))
+    try:
+        yield ring, process
+    finally:
+        ring.close()
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def pair(ends):
+    return RingSocket(ends[0]), RingSocket(ends[1])
+
+
+@pytest.fixture
+def in_thread():
+    """Starts a call in a thread and returns its future."""
+    with ThreadPoolExecutor(2) as threads:
+        yield threads.submit
+
+
+@pytest.fixture
+def ring_peer():
+    """What the other process runs, for this one."""
+    spec = spec_from_file_location("ring_peer", PEER)
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_hundred_megabytes_cross_two_processes_in_pieces_of_any_size_unharmed(ring_peer):
+    with peer("both ways", size=256 << 10) as (ring, process):
+        assert ring_peer.send_pseudorandom(ring, 50_000_000, 1) == int(process.stdout.readline())
+        assert ring_peer.receive_all(ring, 50_000_000, 2) == int(process.stdout.readline())
+
+
+def test_a_killed_peer_ends_a_receive(in_thread):
+    with peer("stall") as (ring, process):
+        process.stdout.readline()
+        receiving = in_thread(lambda: ring.recv_into(memoryview(bytearray(10))))
+        process.kill()
+        assert receiving.result(20) == 0
+
+
+def test_a_killed_peer_ends_a_send_that_waits_for_room(in_thread):
+    with peer("stall") as (ring, process):
+        process.stdout.readline()
+        sending = in_thread(lambda: ring.sendall(bytes(4 << 20)))
+        process.kill()
+        with pytest.raises(BrokenPipeError):
+            sending.result(20)
+
+
+def test_what_a_peer_sent_before_it_was_killed_is_received():
+    with peer("last words") as (ring, process):
+        process.wait()
+        assert ring.recv(100) == b"last words"
+        assert ring.recv(100) == b""
+        with pytest.raises(BrokenPipeError):
+            ring.sendall(b"anybody there?")
+
+
+def test_shutdown_wakes_the_threads_that_receive_and_send_and_ends_the_other_side(pair, in_thread):
+    ours, theirs = pair
+    receiving = in_thread(lambda: ours.recv(10))
+    sending = in_thread(lambda: ours.sendall(bytes(1 << 20)))
+    ours.shutdown(socket.SHUT_RDWR)
+    ours.shutdown(socket.SHUT_RDWR)
+    assert receiving.result(20) == b""
+    with pytest.raises(BrokenPipeError):
+        sending.result(20)
+    assert ours.recv(10) == b""
+    while theirs.recv(1 << 20):
+        pass
+    with pytest.raises(BrokenPipeError):
+        theirs.sendall(b"x")
+
+
+def test_shutdown_after_the_peer_has_closed_is_nothing_special(pair):
+    ours, theirs = pair
+    theirs.close()
+    ours.shutdown()
+    assert ours.recv(10) == b""
+
+
+def test_a_timeout_ends_a_receive_and_a_send(pair):
+    ours, theirs = pair
+    ours.settimeout(0.01)
+    with pytest.raises(TimeoutError):
+        ours.recv(10)
+    with pytest.raises(TimeoutError):
+        ours.sendall(bytes(1 << 20))
+    ours.settimeout(None)
+    theirs.sendmsg([b"in ", memoryview(b"time")])
+    assert ours.recv(10) == b"in time"
+
+
+def test_buffers_longer_than_the_ring_are_sent_whole(pair, in_thread):
+    ours, theirs = pair
+    data = os.urandom(1 << 20)
+    sending = in_thread(lambda: ours.sendmsg([data, b"end"]))
+    received = bytearray()
+    while len(received) < len(data) + 3:
+        received += theirs.recv(100_000)
+    assert received == data + b"end"
+    assert sending.result(20) == len(data) + 3
+
+
+def test_a_connection_of_a_worker_works_over_it(in_thread):
+    with peer("serve") as (ring, _):
+        connection = BlockingConnection.accept(ring, Endpoint("host", b"t", timeout=30))
+        serving = in_thread(lambda: connection.serve(Silent()))
+        for text in ("", "x" * 10_000, "y" * 3_000_000):
+            message = CallOperation("echo", {"text": text})
+            answer = connection.request(message, OperationResult, 20)
+            assert msgspec.msgpack.decode(answer.outputs["text"]) == text
+        connection.close()
+        serving.result(20)
+
+
+def test_a_connection_says_that_its_peer_died(in_thread):
+    with peer("serve") as (ring, process):
+        connection = BlockingConnection.accept(ring, Endpoint("host", b"t", timeout=30))
+        serving = in_thread(lambda: connection.serve(Silent()))
+        process.kill()
+        serving.result(20)
+        with pytest.raises(PeerGone):
+            connection.notify(OperationResult())
+
+
+class Silent:
+    def request(self, call): ...
+
+    def cancel(self, call_id): ...
+
+    def closed(self, reason): ...
+
+
+def test_a_peer_that_announces_what_cannot_be_is_found_out(pair, ends):
+    ours, _ = pair
+    os.write(ends[1]._announce.fileno(), (1 << 40).to_bytes(8, "little"))
+    with pytest.raises(MalformedMessage) as caught:
+        ours.recv(10)
+    assert caught.value.code == "SYM-T041"
+
+
+def test_a_peer_that_fills_the_pipe_and_makes_it_blocking_cannot_stop_a_sender(pair, ends):
+    ours, _ = pair
+    theirs = ends[1].announcements.fileno()
+    filling = os.open(f"/proc/self/fd/{theirs}", os.O_WRONLY | os.O_NONBLOCK)
+    os.write(filling, bytes(1 << 20))
+    os.set_blocking(theirs, True)
+    os.set_blocking(filling, True)
+    with pytest.raises(MalformedMessage, match="a pipe to the peer is full") as caught:
+        ours.sendall(b"x")
+    assert caught.value.code == "SYM-T041"
+    os.close(filling)
+
+
+def test_a_peer_that_does_not_read_acknowledgements_cannot_stop_a_receiver(pair, ends):
+    ours, _ = pair
+    filling = os.open(f"/proc/self/fd/{ends[1].acknowledgements.fileno()}", os.O_WRONLY | os.O_NONBLOCK)
+    os.write(filling, bytes(1 << 20))
+    while ends[1].outgoing.put(bytes(1 << 20)):
+        ends[1].announce()
+    with pytest.raises(MalformedMessage, match="a pipe to the peer is full"):
+        while ours.recv(1 << 20):
+            pass
+    os.close(filling)
+
+
+def test_without_proc_it_says_so_at_once(ends, monkeypatch):
+    monkeypatch.setattr("symphony_transports.shared_memory.channel._PROC", "/nonexistent", raising=True)
+    with pytest.raises(TransportError, match="/nonexistent") as caught:
+        RingSocket(ends[0])
+    assert caught.value.code == "SYM-T043"
+    assert ends[0].announcements.closed
