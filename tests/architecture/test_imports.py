@@ -43,7 +43,7 @@ def lint_imports(root, folder, imports):
     return subprocess.run(
         [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
         cwd=folder,
-        env={"PYTHONPATH": str(folder)},
+        env={"PYTHONPATH": str(folder), "COLUMNS": "200"},  # an import is on one line
         capture_output=True,
         text=True,
         check=False,
