@@ -258,6 +258,11 @@ class Connection(asyncio.BufferedProtocol):
         return not self._ended
 
     @property
+    def unsent(self) -> int:
+        """Bytes that wait until the peer reads."""
+        return self._transport.get_write_buffer_size()
+
+    @property
     def abandoned_since(self) -> float | None:
         """When the oldest request was given up that the other side works on still; None where there is none.
 

@@ -11,6 +11,7 @@ from symphony_sdk.errors import BusError, MalformedMessage, SymphonyError
 from symphony_sdk.messages import Done
 from symphony_sdk.ports.bus import EndpointInfo, Health, HealthChanged
 
+from symphony_ipc.bus.above import Above, Claim
 from symphony_ipc.bus.calls import Answering
 from symphony_ipc.bus.endpoints import Directory, no_endpoint
 from symphony_ipc.bus.exchange import Exchange
@@ -34,7 +35,6 @@ from symphony_ipc.bus.messages import (
 from symphony_ipc.bus.metrics import Counts
 from symphony_ipc.bus.neighbour import Neighbour
 from symphony_ipc.bus.topics import OWN, check_group, check_name, check_pattern, check_topic
-from symphony_ipc.bus.upward import Claim, Upward
 from symphony_ipc.connection import Connection
 from symphony_ipc.envelope import Envelope, Kind
 from symphony_ipc.payload import decode_payload, unknown_message
@@ -53,7 +53,7 @@ class Below:
         interest: Who wants what.
         directory: Who answers what.
         exchange: Passes on what is published.
-        upward: The node above.
+        above: The node above.
         counts: What is counted.
     """
 
@@ -63,14 +63,14 @@ class Below:
         interest: Interest,
         directory: Directory,
         exchange: Exchange,
-        upward: Upward,
+        above: Above,
         counts: Counts,
     ) -> None:
         self._process = process
         self._interest = interest
         self._directory = directory
         self._exchange = exchange
-        self._upward = upward
+        self._above = above
         self._counts = counts
         self._neighbours: dict[Neighbour, Work] = {}
         self._heartbeat = Heartbeat(self._health_changed)
@@ -135,8 +135,8 @@ class Below:
                 return self._neighbours[neighbour].ask(envelope, answered)
             if name == DELIVER:
                 return Answering(self._deliver(envelope), answered)
-        elif self._upward.link is not None:
-            return self._upward.link.request(envelope, answered)
+        elif self._above.link is not None:
+            return self._above.link.request(envelope, answered)
         self._counts.failed += 1
         raise no_endpoint(name)
 
@@ -152,7 +152,7 @@ class Below:
             self._directory.remove(name, neighbour)
             claims.append(Register(name, group))
         self._health_changed(neighbour, "dead", "it was detached" if reason is None else reason.message)
-        if self._upward.link is not None and claims:
+        if self._above.link is not None and claims:
             task = asyncio.get_running_loop().create_task(self._settle(claims))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -168,13 +168,13 @@ class Below:
                 if key in neighbour.interest:
                     neighbour.interest.discard(key)
                     self._interest.remove(key, neighbour)
-                    await self._upward.settle(Subscribe(*key))
+                    await self._above.settle(Subscribe(*key))
             case Register():
                 await self._register(neighbour, message)
             case Unregister():
                 if neighbour.names.pop(message.name, None) is not None:
                     self._directory.remove(message.name, neighbour)
-                    await self._upward.settle(Register(message.name, message.group))
+                    await self._above.settle(Register(message.name, message.group))
             case FindEndpoints():
                 return EndpointsFound(await self.endpoints(message.pattern))
             case _:
@@ -188,7 +188,7 @@ class Below:
             BusError: The pattern is not one.
         """
         found = self._directory.infos(check_pattern(pattern), self._process)
-        link = self._upward.link
+        link = self._above.link
         if link is not None:  # which knows those here and below as endpoints of this process
             found += [
                 info
@@ -210,7 +210,7 @@ class Below:
             self._check_room(neighbour)
             neighbour.interest.add(key)
             self._interest.add(key, neighbour)
-        await self._upward.settle(message)
+        await self._above.settle(message)
 
     async def _register(self, neighbour: Neighbour, message: Register) -> None:
         name = check_name(message.name)
@@ -220,7 +220,7 @@ class Below:
             self._directory.add(name, message.group, neighbour)
             neighbour.names[name] = message.group
         try:
-            await self._upward.settle(message)
+            await self._above.settle(message)
         except BaseException:
             if neighbour.names.pop(name, None) is not None:
                 self._directory.remove(name, neighbour)
@@ -228,9 +228,9 @@ class Below:
 
     async def _deliver(self, envelope: Envelope) -> msgspec.Struct:
         topic = check_topic((envelope.meta or {}).get(TOPIC, ""))
-        if self._upward.link is None:
+        if self._above.link is None:
             raise keeps_nothing(topic)
-        await self._upward.link.deliver(
+        await self._above.link.deliver(
             msgspec.structs.replace(envelope, kind=Kind.PUBLISH, id=0, deadline=None, meta=None, to=topic)
         )
         return Done()
@@ -250,8 +250,8 @@ class Below:
         for neighbour, keys in route.below:
             if neighbour is not origin:
                 neighbour.queue.missed(keys, loss.count)
-        if isinstance(self._upward.link, HubUplink):
-            self._upward.link.missed(loss.pattern, loss.count)
+        if isinstance(self._above.link, HubUplink):
+            self._above.link.missed(loss.pattern, loss.count)
 
     def _health_changed(self, neighbour: Neighbour, health: Health, reason: str) -> None:
         neighbour.health = health
@@ -260,7 +260,7 @@ class Below:
     async def _settle(self, claims: list[Claim]) -> None:
         for claim in claims:
             with suppress(SymphonyError):  # the node above has it for longer than it is wanted: no harm
-                await self._upward.settle(claim)
+                await self._above.settle(claim)
 
 
 def keeps_nothing(topic: str) -> BusError:

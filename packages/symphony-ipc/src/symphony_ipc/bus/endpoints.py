@@ -150,11 +150,16 @@ class Directory:
         entry.members.append(member)
 
     def remove(self, name: str, member: LocalEndpoint | Neighbour) -> None:
-        """Have somebody answer no more."""
-        entry = self._names[name]
-        entry.members.remove(member)
-        if not entry.members:
-            del self._names[name]
+        """Have somebody answer no more; nothing happens where it did not."""
+        entry = self._names.get(name)
+        if entry is not None and member in entry.members:
+            entry.members.remove(member)
+            if not entry.members:
+                del self._names[name]
+
+    def clear(self) -> None:
+        """Have nobody answer."""
+        self._names.clear()
 
     def choose(self, name: str, origin: Neighbour | None = None) -> LocalEndpoint | Neighbour | None:
         """Who is to answer: of those that are healthy the one with the least to do, in turn where they are equal.

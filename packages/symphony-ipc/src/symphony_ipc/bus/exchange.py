@@ -93,9 +93,7 @@ class Exchange:
                 if group == envelope.group:
                     self._give(group, members, envelope)
                     return
-            self._dead(
-                envelope.to, envelope, "nobody", f"the members of the group {envelope.group!r} have gone"
-            )
+            self._dead(envelope, "nobody", f"the members of the group {envelope.group!r} have gone")
             return
         if route.below:
             frame: tuple[Buffer, ...] | None = None
@@ -116,13 +114,13 @@ class Exchange:
             for group, members in route.groups:
                 self._give(group, members, envelope)
             if route.leads_nowhere:
-                self._dead(envelope.to, envelope, "nobody")
+                self._dead(envelope, "nobody")
 
     def _pass_up(self, up: Callable[[Envelope], None], envelope: Envelope) -> None:
         try:
             up(envelope)
         except SymphonyError as error:  # it came from another process, whose fault this is not
-            self._dead(envelope.to, envelope, "malformed", str(error))
+            self._dead(envelope, "malformed", str(error))
         else:
             self._counts.forwarded += 1
 
@@ -132,7 +130,7 @@ class Exchange:
         asyncio.get_running_loop().call_exception_handler(
             {"message": f"the listener to {delivery.topic!r} raised", "exception": error}
         )
-        self._dead(delivery.topic, delivery, "failed", f"{type(error).__name__}: {error}")
+        self._dead_here(delivery, "failed", f"{type(error).__name__}: {error}")
 
     def _publish(self, topic: str, message: msgspec.Struct, route: Route) -> None:
         counts = self._counts
@@ -155,7 +153,7 @@ class Exchange:
         for group, members in route.groups:
             self._give_own(group, members, delivery)
         if route.leads_nowhere:
-            self._dead(topic, delivery, "nobody")
+            self._dead_here(delivery, "nobody")
 
     def _give_own(self, group: str, members: tuple[Member, ...], delivery: Delivery) -> None:
         member, key = self._interest.next_member(group, members)
@@ -177,7 +175,7 @@ class Exchange:
         try:
             frame = encode(chosen)
         except TransportError as error:  # it just fitted into a frame, without the name of the group
-            self._dead(envelope.to, envelope, "malformed", str(error))
+            self._dead(envelope, "malformed", str(error))
             return
         self._counts.forwarded += 1
         member.queue.send(frame, (key,))
@@ -194,24 +192,47 @@ class Exchange:
         try:
             message = decode_message(envelope.type, envelope.payload)
         except TransportError as error:
-            self._dead(envelope.to, envelope, "malformed", str(error))
+            self._dead(envelope, "malformed", str(error))
             return None
         return Delivery(envelope.to, message, envelope.traceparent)
 
-    def _dead(self, topic: str, what: Delivery | Envelope, reason: str, error: str = "") -> None:
-        if topic.startswith(OWN):
-            return  # above all, no dead letter about a dead letter
-        self._counts.dead_letters += 1
-        if self.up is None and self._interest.route(DEAD + topic).leads_nowhere:
+    def _dead(self, envelope: Envelope, reason: str, error: str = "") -> None:
+        if self._is_wanted_dead(envelope.to):
+            self._announce_dead(envelope, reason, error)
+
+    def _dead_here(self, delivery: Delivery, reason: str, error: str = "") -> None:
+        if not self._is_wanted_dead(delivery.topic):
             return
-        envelope = what if isinstance(what, Envelope) else _envelope(what)
+        try:
+            envelope = _envelope(delivery)
+        except TransportError as wrong:  # it could not have left the process
+            envelope = Envelope(
+                Kind.PUBLISH,
+                type=message_type(delivery.message),
+                traceparent=delivery.traceparent,
+                to=delivery.topic,
+            )
+            error = error or str(wrong)
+        self._announce_dead(envelope, reason, error)
+
+    def _is_wanted_dead(self, topic: str) -> bool:
+        if topic.startswith(OWN):
+            return False  # above all, no dead letter about a dead letter
+        self._counts.dead_letters += 1
+        return self.up is not None or not self._interest.route(DEAD + topic).leads_nowhere
+
+    def _announce_dead(self, envelope: Envelope, reason: str, error: str) -> None:
         payload = b"" if len(envelope.payload) > DEAD_LIMIT else bytes(envelope.payload)
-        self.announce(
-            DEAD + topic,
-            DeadLetter(
-                topic, envelope.type, payload, reason, error[:DEAD_LIMIT], self._process, envelope.traceparent
-            ),
+        letter = DeadLetter(
+            envelope.to,
+            envelope.type,
+            payload,
+            reason,
+            error[:DEAD_LIMIT],
+            self._process,
+            envelope.traceparent,
         )
+        self.announce(DEAD + envelope.to, letter)
 
 
 def _envelope(delivery: Delivery) -> Envelope:

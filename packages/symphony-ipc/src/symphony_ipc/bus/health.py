@@ -1,7 +1,8 @@
 """Whether neighbours live: a beat every 25 ms, and who misses three of them is suspect until it is heard again.
 
 Any byte counts as a sign of life. A process that is suspect hangs, or is busy; it is never ended for it. That it
-is dead is told by the end of its connection or of its process.
+is dead is told by the end of its connection or of its process. The connection to one that asks and asks, and does not
+read the answers, is ended before they take this process's memory.
 """
 
 import asyncio
@@ -20,6 +21,9 @@ BEAT: Final = 0.025
 SILENCE: Final = 0.07
 """Seconds without a sign of life, although one was asked for, after which a neighbour is suspect: not quite three
 beats, as a timer may be late."""
+
+UNSENT_LIMIT: Final = 64 << 20
+"""Bytes of answers that may wait for a neighbour that does not read them; what is published has a queue of its own."""
 
 _MISSED: Final = 2  # looks in vain after the PING: a loop that was itself held up takes two to be sure
 
@@ -72,6 +76,13 @@ class Heartbeat:
                     self._changed(neighbour, "suspect", f"nothing was heard for {silent * 1000:.0f} ms")
             if not connection.congested:
                 connection.beat()
+            elif connection.unsent > UNSENT_LIMIT:
+                connection.abort(
+                    PeerGone(
+                        f"{neighbour.process!r} left more than {UNSENT_LIMIT:,} bytes of answers unread",
+                        hint="Read the answers to one's requests, or ask for less at once.",
+                    )
+                )
 
 
 class _Watched:

@@ -9,10 +9,10 @@ from symphony_ipc.bus.metrics import Counts
 from symphony_ipc.bus.send_queue import Key, SendQueue
 from symphony_ipc.connection import Connection
 from symphony_ipc.envelope import Envelope
-from symphony_ipc.router import Answered, Forwarded
+from symphony_ipc.router import Answered, Ask, Forwarded
 
 
-class Above(Protocol):
+class Node(Protocol):
     """The node that a neighbour is below of."""
 
     def published_below(self, neighbour: "Neighbour", envelope: Envelope) -> None:
@@ -36,17 +36,19 @@ class Neighbour:
     Attributes:
         process: What it is called.
         connection: Where it is.
+        ask: Has it answer a request.
         queue: What is published on its way to it.
         interest: What it subscribed to.
         names: The endpoints that it registered.
         health: Whether it answers.
     """
 
-    __slots__ = ("_node", "connection", "health", "interest", "names", "process", "queue")
+    __slots__ = ("_node", "ask", "connection", "health", "interest", "names", "process", "queue")
 
-    def __init__(self, connection: Connection, node: Above, counts: Counts) -> None:
+    def __init__(self, connection: Connection, node: Node, counts: Counts) -> None:
         self.process = connection.session.peer
         self.connection = connection
+        self.ask: Ask = connection.forward  # itself, as every request that is passed on comes by here
         self.queue = SendQueue(connection, counts)
         self.interest: set[Key] = set()
         self.names: dict[str, str] = {}
@@ -62,10 +64,6 @@ class Neighbour:
     def in_flight(self) -> int:
         """Requests that it works on."""
         return self.connection.in_flight
-
-    def ask(self, envelope: Envelope, answered: Answered) -> Forwarded:
-        """Have it answer a request."""
-        return self.connection.forward(envelope, answered)
 
     def published(self, connection: Connection, envelope: Envelope) -> None:
         """Take a PUBLISH."""

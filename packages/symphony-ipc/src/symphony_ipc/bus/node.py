@@ -4,29 +4,29 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final, TypeVar
 
 import msgspec
-from symphony_sdk.errors import BusError, MalformedMessage, SymphonyError
+from symphony_sdk.errors import BusError
 from symphony_sdk.messages import message_type
-from symphony_sdk.ports.bus import Delivery, EndpointInfo, HealthChanged
+from symphony_sdk.ports.bus import Delivery, EndpointInfo
 from symphony_sdk.ports.transport import RequestHandler
 
+from symphony_ipc.bus.above import Above
 from symphony_ipc.bus.below import Below, keeps_nothing
 from symphony_ipc.bus.calls import answer_to, give_up
 from symphony_ipc.bus.endpoints import Directory, LocalEndpoint, no_endpoint
 from symphony_ipc.bus.exchange import Exchange
 from symphony_ipc.bus.hub import HubUplink
 from symphony_ipc.bus.interest import Interest
-from symphony_ipc.bus.messages import HEALTH, Register, Subscribe
+from symphony_ipc.bus.messages import Register, Subscribe
 from symphony_ipc.bus.metrics import BusMetrics, Counts, NeighbourMetrics
 from symphony_ipc.bus.neighbour import Neighbour
 from symphony_ipc.bus.registration import Registration
-from symphony_ipc.bus.subscription import Listener, Local, QueuedSubscription, Taken
+from symphony_ipc.bus.subscription import Listener, Local, QueuedSubscription
 from symphony_ipc.bus.topics import check_group, check_name, check_pattern, check_topic
 from symphony_ipc.bus.uplink import Uplink
-from symphony_ipc.bus.upward import Claim, Upward
 from symphony_ipc.connection import Connection
 from symphony_ipc.envelope import TRACEPARENT, Envelope, Kind
 from symphony_ipc.payload import answer_of, encode_payload
-from symphony_ipc.router import Answered, Ask, Forwarded
+from symphony_ipc.router import Ask
 from symphony_ipc.streaming import items
 
 AnswerT = TypeVar("AnswerT", bound=msgspec.Struct)
@@ -50,11 +50,10 @@ class Bus:
         self._counts = Counts()
         self._interest = Interest()
         self._directory = Directory()
-        self._durable: dict[str, QueuedSubscription] = {}
         self._local: set[Local] = set()
         self._exchange = Exchange(name, self._interest, self._counts)
-        self._upward = Upward(self._stands)
-        self._below = Below(name, self._interest, self._directory, self._exchange, self._upward, self._counts)
+        self._above = Above(name, self._interest, self._directory, self._exchange, self._counts)
+        self._below = Below(name, self._interest, self._directory, self._exchange, self._above, self._counts)
         self._closed = False
 
     @property
@@ -89,7 +88,7 @@ class Bus:
             BusError: No bus that was joined keeps messages, or it could not keep this one.
         """
         check_topic(topic)
-        link = self._upward.link
+        link = self._above.link
         if link is None:
             raise keeps_nothing(topic)
         await link.deliver(
@@ -177,10 +176,10 @@ class Bus:
 
         async def end() -> None:
             self._directory.remove(name, endpoint)
-            await self._upward.settle(claim)
+            await self._above.settle(claim)
 
         try:
-            await self._upward.settle(claim)
+            await self._above.settle(claim)
         except BaseException:
             self._directory.remove(name, endpoint)
             raise
@@ -287,32 +286,23 @@ class Bus:
             PeerGone: It ended meanwhile.
         """
         self._check_open()
-        if self._upward.link is not None:
+        if self._above.link is not None:
             raise BusError(
                 f"{self._name!r} has joined a bus already",
                 code="SYM-T025",
                 hint="A node has one bus above; attach the other as a neighbour below.",
             )
-        link = HubUplink(above, self._counts) if isinstance(above, Connection) else above
-        link.start(self)
-        self._exchange.up = link.publish
-        try:
-            await self._upward.begin(link, self._claims())
-        except BaseException:
-            self._exchange.up = None
-            await link.close()
-            raise
+        await self._above.join(HubUplink(above, self._counts) if isinstance(above, Connection) else above)
 
     async def close(self) -> None:
         """End all subscriptions and endpoints of this process, and close the connections."""
         self._closed = True
-        for local in (*self._local, *self._durable.values()):
+        for local in self._local:
             local.stop()
-        link = self._upward.link
-        self._upward.end()
-        self._exchange.up = None
-        if link is not None:
-            await link.close()
+        self._local.clear()
+        self._above.durable.clear()
+        self._directory.clear()
+        await self._above.leave()
         await self._below.close()
 
     def metrics(self) -> BusMetrics:
@@ -334,49 +324,6 @@ class Bus:
         )
         return BusMetrics(**msgspec.structs.asdict(self._counts), neighbours=neighbours)
 
-    # -- what comes from above -----------------------------------------------------------------------
-
-    def published(self, envelope: Envelope, durable: str = "", taken: Taken | None = None) -> None:
-        """Take a PUBLISH of the node above; see [Receiver][symphony_ipc.bus.uplink.Receiver]."""
-        if not durable:
-            try:
-                self._exchange.pass_on(envelope, None)
-            except BusError as error:
-                raise MalformedMessage(f"the bus above published to no topic: {error}") from error
-            return
-        subscription = self._durable.get(durable)
-        if subscription is not None:
-            delivery = self._exchange.decoded(envelope)
-            if delivery is not None:
-                self._counts.delivered += 1
-                subscription.take(delivery, taken)
-            elif taken is not None:
-                taken()  # it is a dead letter, and would be one again
-
-    def asked(self, envelope: Envelope, answered: Answered) -> Forwarded:
-        """Take a REQUEST that the node above passes on."""
-        self._counts.requests += 1
-        member = self._directory.choose(envelope.to)
-        if member is None:
-            self._counts.failed += 1
-            raise no_endpoint(envelope.to)
-        return member.ask(envelope, answered)
-
-    def lost(self, pattern: str, group: str, count: int) -> None:
-        """Take that messages to a subscription were thrown away on their way here."""
-        members = self._interest.members((pattern, group))
-        for member in members[:1] if group else members:  # in a group one would have got it
-            if isinstance(member, Neighbour):
-                member.queue.missed(((pattern, group),), count)
-            else:
-                member.lost += count
-
-    def ended(self, reason: SymphonyError | None) -> None:
-        """Go on alone: the bus above has ended."""
-        self._upward.end()
-        self._exchange.up = None
-        self._exchange.announce(HEALTH, HealthChanged("", "dead", "" if reason is None else reason.message))
-
     # -- inside --------------------------------------------------------------------------------------
 
     async def _begin(self, local: Local) -> None:
@@ -386,48 +333,36 @@ class Bus:
             self._interest.add((local.pattern, local.group), local)
         self._local.add(local)
         try:
-            await self._upward.settle(claim)
+            await self._above.settle(claim)
         except BaseException:
             await self._end(local)
             raise
 
     def _remember(self, subscription: QueuedSubscription) -> None:
-        if self._upward.link is None:
+        if self._above.link is None:
             raise keeps_nothing(subscription.pattern)
-        if subscription.durable in self._durable:
+        if subscription.durable in self._above.durable:
             raise BusError(
                 f"{subscription.durable!r} names a subscription of this process already",
                 code="SYM-T025",
                 hint="Close it first, or give the other one another name.",
             )
-        self._durable[subscription.durable] = subscription
+        self._above.durable[subscription.durable] = subscription
 
     async def _end(self, local: Local) -> None:
         if local not in self._local:
             return
         self._local.discard(local)
         if local.durable:
-            del self._durable[local.durable]
+            del self._above.durable[local.durable]
         else:
             self._interest.remove((local.pattern, local.group), local)
-        await self._upward.settle(Subscribe(local.pattern, local.group, local.durable))
-
-    def _stands(self, claim: Claim) -> bool:
-        if isinstance(claim, Register):
-            return claim.name in self._directory
-        if claim.durable:
-            return claim.durable in self._durable
-        return (claim.pattern, claim.group) in self._interest
-
-    def _claims(self) -> list[Claim]:
-        claims: list[Claim] = [Subscribe(*key) for key in self._interest]
-        claims += [Register(name, group) for name, group in self._directory.groups().items()]
-        return claims
+        await self._above.settle(Subscribe(local.pattern, local.group, local.durable))
 
     def _way_to(self, to: str, member: LocalEndpoint | Neighbour | None) -> Ask:
         if member is not None:
             return member.ask
-        link = self._upward.link
+        link = self._above.link
         if link is None:
             raise no_endpoint(check_name(to))
         return link.request
