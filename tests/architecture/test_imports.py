@@ -24,6 +24,7 @@ ARROWS = {
     "symphony_file_type": {SDK},
     "symphony_files": {SDK},
     "symphony_report": {SDK},
+    "symphony_transport_nats": {SDK, "symphony_ipc"},
 }
 KEPT_FROM_WORKERS = {"httpx", "networkx", "pydantic"}
 
@@ -42,7 +43,7 @@ def lint_imports(root, folder, imports):
     return subprocess.run(
         [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
         cwd=folder,
-        env={"PYTHONPATH": str(folder)},
+        env={"PYTHONPATH": str(folder), "COLUMNS": "200"},  # an import is on one line
         capture_output=True,
         text=True,
         check=False,

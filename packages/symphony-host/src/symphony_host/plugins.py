@@ -138,6 +138,10 @@ class PluginManager:
         """The providers of transports by scheme."""
         return self._provided("symphony_transports", providers.Transport, lambda each, _: each.scheme)
 
+    def bus_uplinks(self) -> "Mapping[str, Provided[providers.BusUplink]]":
+        """The providers of buses that the host's own can join, by name."""
+        return self._provided("symphony_bus_uplinks", providers.BusUplink, _by_name)
+
     def editors(self) -> "Mapping[str, Provided[providers.Editor]]":
         """The providers of text editors by name."""
         return self._provided("symphony_editors", providers.Editor, _by_name)

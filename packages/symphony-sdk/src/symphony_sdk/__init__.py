@@ -63,6 +63,9 @@ if TYPE_CHECKING:
         provides_addons as provides_addons,
     )
     from symphony_sdk.markers import (
+        provides_bus_uplinks as provides_bus_uplinks,
+    )
+    from symphony_sdk.markers import (
         provides_cli as provides_cli,
     )
     from symphony_sdk.markers import (
@@ -101,6 +104,7 @@ if TYPE_CHECKING:
     from symphony_sdk.messages import (
         message as message,
     )
+    from symphony_sdk.providers import BusUplink as BusUplink
     from symphony_sdk.providers import CliCommand as CliCommand
     from symphony_sdk.providers import Conductor as Conductor
     from symphony_sdk.providers import DataAccess as DataAccess
@@ -134,6 +138,7 @@ _HOME = {
         "on_load",
         "on_unload",
         "provides_addons",
+        "provides_bus_uplinks",
         "provides_cli",
         "provides_commands",
         "provides_conductors",
@@ -149,6 +154,7 @@ _HOME = {
     ),
     "messages": ("message",),
     "providers": (
+        "BusUplink",
         "CliCommand",
         "Conductor",
         "DataAccess",

@@ -675,6 +675,28 @@ CATALOGUE: dict[str, ErrorCode] = {
         "The other end of a JSON-RPC connection left 64 MiB of what was sent to it unread. The connection was "
         "closed so that it does not take all memory; start the process anew.",
     ),
+    "SYM-T056": ErrorCode(
+        "NATS server cannot be reached",
+        "No NATS server answers at the `url` of symphony.transport-nats, or it is none. Start `nats-server` there, "
+        "correct the address, or check `tls_ca` where the server asks for TLS. Once it is connected Symphony "
+        "reconnects by itself.",
+    ),
+    "SYM-T057": ErrorCode(
+        "NATS refuses the credentials",
+        "The NATS server does not let this user in. Check `user`, `password`, `token`, `credentials` and `nkey` of "
+        "symphony.transport-nats against the server's configuration.",
+    ),
+    "SYM-T058": ErrorCode(
+        "NATS keeps no messages",
+        "A message was to be kept until it is taken, and the NATS server did not keep it: it runs without JetStream, "
+        "this user may not use it, or the stream `symphony` is full. Start the server with `-js`; make room by letting "
+        "the durable subscriptions take what waits, or remove those that nobody uses (`nats consumer ls symphony`).",
+    ),
+    "SYM-T059": ErrorCode(
+        "Not possible on NATS",
+        "The name of a group or of a durable subscription has characters that NATS does not allow, or a durable "
+        "subscription of this name exists for another pattern.",
+    ),
     "SYM-T060": ErrorCode(
         "Event loop would wait for itself",
         "Code on the thread of an event loop made a blocking call over the bridge to that same event loop, which "

@@ -14,6 +14,7 @@ from symphony_sdk.events import RunEvent
 from symphony_sdk.extension import Addon, Context, Instrument, Operator
 from symphony_sdk.markers import PROJECT
 from symphony_sdk.providers import (
+    BusUplink,
     CliCommand,
     Conductor,
     DataAccess,
@@ -234,6 +235,27 @@ class HostHooks:
             @provides_transports
             def symphony_transports():
                 yield Transport("pigeon", create_transport)
+            ```
+        """
+
+    @_hookspec
+    def symphony_bus_uplinks(self) -> Iterable[BusUplink]:  # type: ignore[empty-body]
+        """Provide buses that the host's own can join, such as one between machines.
+
+        Returns:
+            Providers, each with a name of its own.
+
+        Example:
+            ```python
+            from symphony_sdk import BusUplink, provides_bus_uplinks
+
+            async def connect(services):
+                from acme_broker.uplink import Broker
+                return await Broker.connect(services.config["url"])
+
+            @provides_bus_uplinks
+            def symphony_bus_uplinks():
+                yield BusUplink("acme", connect)
             ```
         """
 

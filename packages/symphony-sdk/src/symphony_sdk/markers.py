@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from symphony_sdk.events import RunEvent
     from symphony_sdk.extension import Addon, Context, Instrument, Operator
     from symphony_sdk.providers import (
+        BusUplink,
         CliCommand,
         Conductor,
         DataAccess,
@@ -39,6 +40,7 @@ Lifecycle = TypeVar("Lifecycle", bound="Callable[[Context], None]")
 PitComponents = TypeVar("PitComponents", bound="Callable[[], Iterable[PitComponent]]")
 Executors = TypeVar("Executors", bound="Callable[[], Iterable[Executor]]")
 Transports = TypeVar("Transports", bound="Callable[[], Iterable[Transport]]")
+BusUplinks = TypeVar("BusUplinks", bound="Callable[[], Iterable[BusUplink]]")
 Editors = TypeVar("Editors", bound="Callable[[], Iterable[Editor]]")
 Conductors = TypeVar("Conductors", bound="Callable[[], Iterable[Conductor]]")
 DataAccesses = TypeVar("DataAccesses", bound="Callable[[], Iterable[DataAccess]]")
@@ -97,6 +99,11 @@ def provides_executors(function: Executors) -> Executors:
 def provides_transports(function: Transports) -> Transports:
     """Mark the function that lists an extension's transports."""
     return hookimpl(specname="symphony_transports")(function)
+
+
+def provides_bus_uplinks(function: BusUplinks) -> BusUplinks:
+    """Mark the function that provides buses for the host's own to join."""
+    return hookimpl(specname="symphony_bus_uplinks")(function)
 
 
 def provides_editors(function: Editors) -> Editors:

@@ -3,7 +3,7 @@
 It holds callables, so it stays in the process that registered it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -99,6 +99,19 @@ class Transport(msgspec.Struct, frozen=True):
 
     scheme: str
     create: "Callable[[Services], TransportPort]"
+
+
+class BusUplink(msgspec.Struct, frozen=True):
+    """Provides a bus above the host's own, such as one between machines.
+
+    Args:
+        name: What the setting `bus_uplink` names, such as `nats`.
+        connect: Connects to it and gives what the host's bus joins, an `Uplink` of `symphony_ipc.bus`; called on
+            the event loop of the bus, which closes it.
+    """
+
+    name: str
+    connect: "Callable[[Services], Awaitable[Any]]"
 
 
 class Editor(msgspec.Struct, frozen=True):

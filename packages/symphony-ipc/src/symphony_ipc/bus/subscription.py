@@ -61,12 +61,12 @@ class QueuedSubscription:
         if self._closed:
             return
         waiting = self._waiting
-        if len(waiting) >= self._limit:
+        if (
+            len(waiting) >= self._limit and taken is None
+        ):  # what is kept, the uplink gives in a bounded number
             waiting.popleft()
             self.lost += 1
             self._counts.lost += 1
-            if self._untaken:
-                self._untaken.popleft()
         waiting.append(delivery)
         if taken is not None:
             self._untaken.append(taken)
