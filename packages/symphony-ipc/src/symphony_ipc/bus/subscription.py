@@ -62,8 +62,8 @@ class QueuedSubscription:
             return
         waiting = self._waiting
         if (
-            len(waiting) >= self._limit and taken is None
-        ):  # what is kept, the uplink gives in a bounded number
+            taken is None and len(waiting) >= self._limit
+        ):  # of what is kept, the uplink gives no more than a few
             waiting.popleft()
             self.lost += 1
             self._counts.lost += 1

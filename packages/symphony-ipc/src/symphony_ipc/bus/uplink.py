@@ -33,7 +33,8 @@ class Receiver(Protocol):
             envelope: The message, with its `type`, `traceparent` and payload.
             durable: The durable subscription that it is for; empty for all others.
             taken: To be called when a subscriber of the durable subscription has taken it; until then it
-                comes again, here or elsewhere.
+                comes again, here or elsewhere. As none of these is thrown away, no more than a thousand come
+                before the first of them was taken.
         """
 
     def asked(self, envelope: Envelope, answered: Answered) -> Forwarded:
