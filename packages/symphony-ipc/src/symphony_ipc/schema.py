@@ -16,6 +16,7 @@ from symphony_ipc.handshake import Hello, Welcome
 
 MESSAGE_MODULES: Final = (
     "symphony_sdk.messages",
+    "symphony_sdk.events",
     "symphony_sdk.ports.bus",
     "symphony_ipc.bus.messages",
     "symphony_ipc.editor.calls",
