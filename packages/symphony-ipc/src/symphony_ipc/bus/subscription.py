@@ -21,7 +21,7 @@ class QueuedSubscription:
         pattern: Which topics.
         group: The queue group; empty where there is none.
         durable: Name under which the bus remembers what was taken; empty where it does not.
-        limit: Messages that may wait; beyond it the oldest are lost.
+        limit: Messages that may wait; beyond it the oldest are lost, except where the bus keeps them.
         counts: Counts those too.
         end: Takes it off the bus.
 
@@ -61,9 +61,8 @@ class QueuedSubscription:
         if self._closed:
             return
         waiting = self._waiting
-        if (
-            taken is None and len(waiting) >= self._limit
-        ):  # of what is kept, the uplink gives no more than a few
+        # What the bus keeps is not lost for a limit: the uplink gives a bounded number of untaken messages.
+        if taken is None and len(waiting) >= self._limit:
             waiting.popleft()
             self.lost += 1
             self._counts.lost += 1
