@@ -8,18 +8,16 @@ import asyncio
 import os
 import stat
 import sys
-from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Final, TypeVar, cast
 
 from symphony_sdk.errors import TransportError
 
+from symphony_ipc.duplex import DuplexTransport
+
 ProtocolT = TypeVar("ProtocolT", bound=asyncio.BufferedProtocol)
 
-_HIGH_WATER: Final = (
-    64 << 10
-)  # bytes that wait to be written when the protocol is told to pause, as in asyncio
 _BUFFERS_AT_ONCE: Final = 64  # in one system call; far below what any system allows
 
 
@@ -112,7 +110,7 @@ def check_pipe(descriptor: int) -> None:
         )
 
 
-class PipeTransport(asyncio.Transport):
+class PipeTransport(DuplexTransport):
     """A transport over two pipes; made by `open_pipes`.
 
     Buffers given to `write` are not copied and must not change before they are written.
@@ -127,42 +125,11 @@ class PipeTransport(asyncio.Transport):
     """
 
     def __init__(self, protocol: asyncio.BufferedProtocol, read_fd: int, write_fd: int) -> None:
-        super().__init__()
-        self._loop = asyncio.get_running_loop()
-        self._protocol = protocol
-        self._read_fd = read_fd
-        self._write_fd = write_fd
-        self._waiting: deque[memoryview] = deque()
-        self._size = 0
-        self._closing = False
-        self._lost = False
-        self._reading = True
-        self._paused = False
-        self._high, self._low = _HIGH_WATER, _HIGH_WATER // 4
         for descriptor in (read_fd, write_fd):
             check_pipe(descriptor)
             os.set_blocking(descriptor, False)
-        protocol.connection_made(self)
-        if self._reading and not self._closing:
-            self._loop.add_reader(read_fd, self._read)
-
-    # -- reading -------------------------------------------------------------------------------------
-
-    def pause_reading(self) -> None:
-        """Read no more until `resume_reading`."""
-        if self._reading and not self._closing:
-            self._reading = False
-            self._loop.remove_reader(self._read_fd)
-
-    def resume_reading(self) -> None:
-        """Read again."""
-        if not self._reading and not self._closing:
-            self._reading = True
-            self._loop.add_reader(self._read_fd, self._read)
-
-    def is_reading(self) -> bool:
-        """Whether it reads."""
-        return self._reading and not self._closing
+        self._write_fd = write_fd
+        super().__init__(protocol, read_fd)
 
     def _read(self) -> None:
         try:
@@ -174,12 +141,8 @@ class PipeTransport(asyncio.Transport):
             return
         if count:
             self._protocol.buffer_updated(count)
-        elif self._protocol.eof_received():
-            self.pause_reading()
         else:
-            self.close()
-
-    # -- writing -------------------------------------------------------------------------------------
+            self._take_end()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send bytes, after those that wait."""
@@ -212,11 +175,6 @@ class PipeTransport(asyncio.Transport):
                 self._loop.add_writer(self._write_fd, self._flush)
         self._tell_pressure()
 
-    def _hold(self, view: memoryview) -> None:
-        if view:
-            self._waiting.append(view)
-            self._size += len(view)
-
     def _send(self) -> None:
         """Write what the pipe takes."""
         while self._waiting:
@@ -238,88 +196,17 @@ class PipeTransport(asyncio.Transport):
 
     def _flush(self) -> None:
         self._send()
-        if self._lost:
-            return
         if not self._waiting:
             self._loop.remove_writer(self._write_fd)
-            if self._closing:
-                self._lose(None)
-                return
-        self._tell_pressure()
+        self._have_sent()
 
-    def _tell_pressure(self) -> None:
-        if self._lost:
-            return
-        if not self._paused and self._size > self._high:
-            self._paused = True
-            self._protocol.pause_writing()
-        elif self._paused and self._size <= self._low:
-            self._paused = False
-            self._protocol.resume_writing()
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Say how many bytes may wait before the protocol is told to pause, and how few until it may go on."""
-        if high is None:
-            high = _HIGH_WATER if low is None else 4 * low
-        if low is None:
-            low = high // 4
-        if not high >= low >= 0:
-            raise ValueError(f"high ({high}) must be at least low ({low}), and low at least 0")
-        self._high, self._low = high, low
-        self._tell_pressure()
-
-    def get_write_buffer_limits(self) -> tuple[int, int]:
-        """Both limits: low, high."""
-        return self._low, self._high
-
-    def get_write_buffer_size(self) -> int:
-        """Bytes that wait."""
-        return self._size
-
-    def can_write_eof(self) -> bool:
-        """No: closing says it."""
-        return False
-
-    # -- the end -------------------------------------------------------------------------------------
-
-    def get_protocol(self) -> asyncio.BaseProtocol:
-        """What is connected."""
-        return self._protocol
-
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Connect another protocol."""
-        self._protocol = cast("asyncio.BufferedProtocol", protocol)
-
-    def is_closing(self) -> bool:
-        """Whether it is closed or about to be."""
-        return self._closing
-
-    def close(self) -> None:
-        """Read no more, write what waits, and close."""
-        if not self._closing:
-            self._closing = True
-            self._loop.remove_reader(self._read_fd)
-            if not self._waiting:
-                self._lose(None)
-
-    def abort(self) -> None:
-        """Close at once; what waits is lost."""
-        self._lose(None)
-
-    def _lose(self, error: Exception | None) -> None:
-        if self._lost:
-            return
-        self._lost = self._closing = True
-        self._waiting.clear()
-        self._size = 0
-        self._loop.remove_reader(self._read_fd)
+    def _stop_writing(self) -> None:
+        super()._stop_writing()
         self._loop.remove_writer(self._write_fd)
-        self._loop.call_soon(self._end, error)
 
-    def _end(self, error: Exception | None) -> None:
+    def _release(self) -> None:
         os.close(self._write_fd)
         os.close(self._read_fd)
-        self._protocol.connection_lost(error)
 
 
 def _no_stdio(reason: str) -> TransportError:
