@@ -1,12 +1,14 @@
 """Servers that are missing, refuse, are killed and come back."""
 
 import asyncio
+import os
 import random
 import signal
 import ssl
 import subprocess
 from pathlib import Path
 
+import nkeys
 import pytest
 from symphony_sdk.errors import ConfigurationError, PeerGone, TransportError
 from symphony_transport_nats import NatsSettings, connect
@@ -80,8 +82,7 @@ def test_only_the_right_credentials_are_let_in(nats, joined, options, right, wro
 
 
 def test_an_nkey_is_let_in(nats, joined, tmp_path):
-    nkeys = pytest.importorskip("nkeys")
-    seed = b"SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY"
+    seed = nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER)
     (tmp_path / "seed").write_bytes(seed)
     public = nkeys.from_seed(bytearray(seed)).public_key.decode()
 
