@@ -313,13 +313,15 @@ def test_a_worker_needs_neither_asyncio_nor_pydantic():
 
 def test_a_window_counts_requests_and_bytes():
     window = Window()
-    assert window.admits(WINDOW_BYTES)
-    assert not window.admits(WINDOW_BYTES + 1)
+    assert not window.take(WINDOW_BYTES + 1)
+    assert window.take(WINDOW_BYTES)
+    assert not window.take(1)
+    window.release(WINDOW_BYTES)
     for _ in range(WINDOW_REQUESTS):
-        window.take(1)
-    assert not window.admits(0)
+        assert window.take(1)
+    assert not window.take(0)
     window.release(1)
-    assert window.admits(0)
+    assert window.take(0)
 
 
 def stream_request(number, credit):

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from math import inf
 
 import msgspec
 from symphony_sdk.errors import Cancelled, DeadlineExceeded, MalformedMessage, SymphonyError, TransportError
@@ -17,38 +18,29 @@ from symphony_ipc.window import Window
 NotifyCallback = Callable[[msgspec.Struct], None]
 
 
-class Asked:
+class Asked(msgspec.Struct, eq=False):
     """One request of this end; the peer's answer to it is handed on undecoded.
 
-    Attributes:
-        abandoned: When the peer was told to end it, in seconds of the event loop's clock; None before.
+    Args:
+        id: Its number.
+        type: Wire name of its message.
+        size: Bytes of its payload.
+        credits: Items of a stream that the peer may send still.
+        answered: Takes the answer; None where nobody waits for it any more.
         on_notify: Takes what the peer says while it works on it.
+        deadline: When the answer is too late, in seconds of the event loop's clock.
+        abandoned: When the peer was told to end it, on the same clock; None before.
     """
 
-    __slots__ = (
-        "_asking",
-        "abandoned",
-        "answered",
-        "credits",
-        "deadline",
-        "id",
-        "on_notify",
-        "size",
-        "type",
-    )
-
-    def __init__(
-        self, asking: "Asking", envelope: Envelope, answered: Answered, on_notify: NotifyCallback | None
-    ) -> None:
-        self._asking = asking
-        self.id = envelope.id
-        self.type = envelope.type
-        self.size = len(envelope.payload)
-        self.credits = envelope.credit
-        self.answered: Answered | None = answered
-        self.on_notify = on_notify
-        self.deadline: float | None = None
-        self.abandoned: float | None = None
+    _asking: "Asking"
+    id: int
+    type: str
+    size: int
+    credits: int
+    answered: Answered | None
+    on_notify: NotifyCallback | None
+    deadline: float | None = None
+    abandoned: float | None = None
 
     def cancel(self) -> None:
         """Tell the peer to end it; its final answer is handed on all the same."""
@@ -85,6 +77,7 @@ class Asking:
         self._paused = False
         self._stopped: SymphonyError | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._expires = inf
         self._waiting: dict[int, tuple[Asked, Envelope]] = {}
         self._asked: dict[int, Asked] = {}
         self._window = Window()
@@ -108,16 +101,18 @@ class Asking:
                 request cannot be sent, its deadline passes or the connection ends.
             on_notify: Takes what the peer says while it works on it.
         """
-        self._last_id += 1
-        envelope.id = self._last_id
-        asked = Asked(self, envelope, answered, on_notify)
+        self._last_id = envelope.id = self._last_id + 1
+        asked = Asked(
+            self, envelope.id, envelope.type, len(envelope.payload), envelope.credit, answered, on_notify
+        )
         if self._stopped is not None:
             self._fail(asked, self._stopped)
             return asked
         if envelope.deadline is not None:
             asked.deadline = self._loop.time() + envelope.deadline
-            self._arm(asked.deadline)
-        if self._waiting or self._paused or not self._window.admits(asked.size):
+            if asked.deadline < self._expires:
+                self._arm(asked.deadline)
+        if self._waiting or self._paused or not self._window.take(asked.size):
             self._waiting[asked.id] = asked, envelope
         else:
             self._send(asked, envelope)
@@ -202,7 +197,7 @@ class Asking:
     def _send_waiting(self) -> None:
         while self._waiting and not self._paused and self._stopped is None:
             asked, envelope = next(iter(self._waiting.values()))
-            if not self._window.admits(asked.size):
+            if not self._window.take(asked.size):
                 return
             del self._waiting[asked.id]
             if asked.deadline is not None:
@@ -210,12 +205,13 @@ class Asking:
             self._send(asked, envelope)
 
     def _send(self, asked: Asked, envelope: Envelope) -> None:
+        """Send what the window has room for and has counted."""
         try:
             frame = encode(envelope, self.max_frame)
         except TransportError as error:
+            self._window.release(asked.size)
             self._fail(asked, error)
             return
-        self._window.take(asked.size)
         self._asked[asked.id] = asked
         self._write(frame)
 
@@ -232,13 +228,13 @@ class Asking:
 
     def _arm(self, deadline: float) -> None:
         """One timer serves all deadlines: nearly every request is answered before its own."""
-        if self._timer is None or deadline < self._timer.when():
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer = self._loop.call_at(deadline, self._expire)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._expires = deadline
+        self._timer = self._loop.call_at(deadline, self._expire)
 
     def _expire(self) -> None:
-        self._timer = None
+        self._timer, self._expires = None, inf
         # A timer may come a little early: by the resolution of the clock.
         now = self._loop.time() + time.get_clock_info("monotonic").resolution
         following: float | None = None
@@ -251,5 +247,5 @@ class Asking:
                 self.cancel(asked)
             elif following is None or asked.deadline < following:
                 following = asked.deadline
-        if following is not None and self._stopped is None:
+        if following is not None and following < self._expires and self._stopped is None:
             self._arm(following)

@@ -292,9 +292,8 @@ class BlockingConnection:
         with self._lock:
             if call.id in self._calls:
                 raise MalformedMessage(f"{self._peer} used the number {call.id} for two open requests")
-            if not self._answering.admits(size):
+            if not self._answering.take(size):
                 raise MalformedMessage(f"{self._peer} asks for more than the window of requests allows")
-            self._answering.take(size)
             self._calls[call.id] = call
         try:
             handler.request(call)
@@ -369,14 +368,13 @@ class BlockingConnection:
 
     def _enter(self, message: msgspec.Struct, asked: _Asked, deadline: float | None) -> tuple[int, _Asked]:
         with self._lock:
-            while self._open and not self._asking.admits(asked.size):
+            while self._open and not self._asking.take(asked.size):
                 if not self._window_moved.wait(None if deadline is None else deadline - monotonic()):
                     raise _too_late(message)
             if not self._open:
                 raise self._gone()
             self._last_id += 1
             self._asked[self._last_id] = asked
-            self._asking.take(asked.size)
             return self._last_id, asked
 
     def _leave(self, call_id: int) -> _Asked | None:

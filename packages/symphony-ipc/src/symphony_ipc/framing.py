@@ -201,7 +201,7 @@ class FrameReader:
             self._check_kind(start, length)
         if available >= length:
             self._start = start + length
-            return bytes(self._view[start : self._start])
+            return self._view[start : self._start].tobytes()
         if length > _COPIED:
             self._long = memoryview(bytearray(length))
             self._long[:available] = self._view[start : self._end]

@@ -28,7 +28,7 @@ MessageT = TypeVar("MessageT", bound=msgspec.Struct)
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _ERROR: Final = msgspec.msgpack.Decoder(ErrorPayload)
-_DECODERS: Final[dict[type[msgspec.Struct], msgspec.msgpack.Decoder[Any]]] = {}
+_DECODERS: Final[dict[type[msgspec.Struct], tuple[msgspec.msgpack.Decoder[Any], int]]] = {}
 _ERROR_TEXT: Final = 4096  # characters kept of the message of an error that is too large to be sent
 
 
@@ -68,15 +68,15 @@ def decode_payload(expected: type[MessageT], payload: memoryview) -> MessageT:
     Raises:
         MalformedMessage: The bytes are not a message of this type, or more than it may have.
     """
-    limit = message_limit(expected)
+    known = _DECODERS.get(expected)
+    if known is None:
+        known = _DECODERS[expected] = msgspec.msgpack.Decoder(expected), message_limit(expected)
+    decoder, limit = known
     if len(payload) > limit:
         raise MalformedMessage(
             f"a message of type {message_type(expected)!r} has {len(payload):,} bytes; {limit:,} are allowed",
             hint="A few bytes can ask for a lot of memory; only types that carry data may be longer.",
         )
-    decoder = _DECODERS.get(expected)
-    if decoder is None:
-        decoder = _DECODERS[expected] = msgspec.msgpack.Decoder(expected)
     try:
         message: MessageT = decoder.decode(payload)
     except DECODING_FAILURES as error:

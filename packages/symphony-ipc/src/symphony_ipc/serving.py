@@ -1,8 +1,10 @@
 """What the peer asks: each of its requests is passed to who answers it, and gets one final answer."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
+import msgspec
 from symphony_sdk.errors import MalformedMessage, SymphonyError, TransportError
 
 from symphony_ipc.answered import AnsweredRequests, Joined
@@ -16,20 +18,13 @@ from symphony_ipc.window import Window
 _ITEM: Final = Kind.ITEM
 
 
-class _Served:
+class _Served(msgspec.Struct, eq=False):
     """A request of the peer, from when it comes in until it has its final answer."""
 
-    __slots__ = ("_serving", "forwarded", "id", "joined", "size")
-
-    def __init__(self, serving: "Serving", envelope: Envelope) -> None:
-        self._serving = serving
-        self.id = envelope.id
-        self.size = len(envelope.payload)
-        self.forwarded: Forwarded | None = None
-        self.joined: Joined | None = None
-
-    def answered(self, envelope: Envelope) -> None:
-        self._serving.answer(self, envelope)
+    id: int
+    size: int
+    forwarded: Forwarded | None = None
+    joined: Joined | None = None
 
 
 class Serving:
@@ -64,21 +59,25 @@ class Serving:
         Raises:
             MalformedMessage: Its number is in use, or the peer does not keep to the window.
         """
-        served = _Served(self, envelope)
+        served = _Served(envelope.id, len(envelope.payload))
         if served.id in self._open:
             raise MalformedMessage(f"the peer used the number {served.id} for two open requests")
-        if not self._window.admits(served.size):
+        if not self._window.take(served.size):
             raise MalformedMessage("the peer asks for more than the window of requests allows")
-        self._window.take(served.size)
         self._open[served.id] = served
+        answered = partial(self.answer, served)
+        joined: Joined | None = None
+        forwarded: Forwarded
         try:
             if self._answered is None or not envelope.idempotency_key or envelope.credit:
-                served.forwarded = ask(envelope, served.answered)
+                forwarded = ask(envelope, answered)
             else:
-                joined = self._answered.ask(self.peer, envelope, served.answered, ask)
-                served.forwarded = served.joined = joined
+                forwarded = joined = self._answered.ask(self.peer, envelope, answered, ask)
         except SymphonyError as error:
             self.answer(served, error_envelope(error))
+            return
+        if self._open.get(served.id) is served:  # else it has been answered meanwhile
+            served.forwarded, served.joined = forwarded, joined
 
     def cancel(self, call_id: int) -> None:
         """Take a CANCEL; nothing happens where the request has been answered."""
@@ -108,8 +107,10 @@ class Serving:
         del self._open[served.id]
         self._window.release(served.size)
         self._write(frame)
-        if envelope.kind is _ITEM and served.forwarded is not None:
-            served.forwarded.cancel()  # the item cannot be sent, so the rest is of no use
+        # They refer to each other: let go, both are freed at once and nothing is left to the garbage collector.
+        forwarded, served.forwarded, served.joined = served.forwarded, None, None
+        if envelope.kind is _ITEM and forwarded is not None:
+            forwarded.cancel()  # the item cannot be sent, so the rest is of no use
 
     def stop(self) -> None:
         """The connection has ended: cancel all work, but for what has a key and will be asked for again."""

@@ -20,14 +20,13 @@ class Window:
         self._requests = 0
         self._bytes = 0
 
-    def admits(self, size: int) -> bool:
-        """Whether one more request, of `size` bytes, may be asked."""
-        return self._requests < WINDOW_REQUESTS and self._bytes + size <= WINDOW_BYTES
-
-    def take(self, size: int) -> None:
-        """Count a request of `size` bytes."""
+    def take(self, size: int) -> bool:
+        """Count one more request, of `size` bytes; False, and not counted, where the window is too full for it."""
+        if self._requests >= WINDOW_REQUESTS or self._bytes + size > WINDOW_BYTES:
+            return False
         self._requests += 1
         self._bytes += size
+        return True
 
     def release(self, size: int) -> None:
         """Count a request of `size` bytes no longer: it has its final answer."""

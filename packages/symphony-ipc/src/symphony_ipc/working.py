@@ -25,22 +25,17 @@ _RESPONSE: Final = Kind.RESPONSE
 _ITEM: Final = Kind.ITEM
 
 
-class _Job:
+class _Job(msgspec.Struct, eq=False):
     """One request, from when it comes in until it has its final answer."""
 
-    __slots__ = ("_work", "answered", "begun", "credits", "deadline", "envelope", "moved", "task")
-
-    def __init__(
-        self, work: "Work", envelope: Envelope, answered: Answered, loop: asyncio.AbstractEventLoop
-    ) -> None:
-        self._work = work
-        self.envelope = envelope
-        self.answered = answered
-        self.deadline = None if envelope.deadline is None else loop.time() + envelope.deadline
-        self.credits = envelope.credit
-        self.begun = False
-        self.task: asyncio.Task[None] | None = None
-        self.moved: asyncio.Future[None] | None = None
+    _work: "Work"
+    envelope: Envelope
+    answered: Answered
+    deadline: float | None
+    credits: int
+    begun: bool = False
+    task: asyncio.Task[None] | None = None
+    moved: asyncio.Future[None] | None = None
 
     def cancel(self) -> None:
         self._work.cancel(self)
@@ -81,7 +76,8 @@ class Work:
             envelope: The REQUEST.
             answered: Takes ITEM envelopes of a stream, then one RESPONSE or ERROR.
         """
-        job = _Job(self, envelope, answered, self._loop)
+        deadline = None if envelope.deadline is None else self._loop.time() + envelope.deadline
+        job = _Job(self, envelope, answered, deadline, envelope.credit)
         if self._waiting or self._paused or len(self._running) >= SERVED_AT_ONCE:
             self._waiting[job] = None
         else:
@@ -144,7 +140,7 @@ class Work:
         if sys.version_info >= (3, 12):  # runs until it has to wait for the first time, before this returns
             job.task = asyncio.Task(self._run(job), loop=self._loop, eager_start=True)
         else:
-            job.task = self._loop.create_task(self._run(job))
+            job.task = asyncio.Task(self._run(job), loop=self._loop)
 
     async def _run(self, job: _Job) -> None:
         job.begun = True

@@ -15,12 +15,19 @@ from symphony_ipc.framing import Buffer
 _JOINED: Final = 64 << 10  # bytes: so many are joined and sent, and do not wait any longer
 
 
-class _Batch(threading.local):
-    """The batch that the event loop of this thread is at, and the outboxes that have something to send."""
+class _Batch:
+    """The batch that an event loop is at, and the outboxes that have something to send."""
 
     def __init__(self) -> None:
         self.depth = 0
         self.outboxes: list[Outbox] = []
+
+
+class _Thread(threading.local):
+    """A thread, which runs one event loop at a time."""
+
+    def __init__(self) -> None:
+        self.batch = _Batch()
 
 
 class Outbox:
@@ -38,15 +45,14 @@ class Outbox:
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
         self._loop = asyncio.get_running_loop()
-        self._batch = _BATCH
+        self._batch = _THREAD.batch
         self._in_turn = False
         self._frames: list[Buffer] = []
         self._size = 0
 
     def write(self, frame: tuple[Buffer, ...]) -> None:
         """Send a frame, at once or together with others."""
-        counters = self._counters
-        counters.frames_out += 1
+        self._counters.frames_out += 1
         if self._batch.depth:
             if not self._frames:
                 self._batch.outboxes.append(self)
@@ -54,12 +60,12 @@ class Outbox:
             self._in_turn = True
             self._loop.call_soon(self._end_turn)
             for buffer in frame:
-                counters.bytes_out += len(buffer)
+                self._counters.bytes_out += len(buffer)
                 self.transport.write(buffer)
             return
+        self._frames += frame
         for buffer in frame:
             self._size += len(buffer)
-            self._frames.append(buffer)
         if self._size >= _JOINED:
             self.flush()
 
@@ -92,4 +98,4 @@ class Outbox:
         self.flush()
 
 
-_BATCH: Final = _Batch()
+_THREAD: Final = _Thread()
