@@ -1,6 +1,7 @@
 """What a node of the bus does at its edges: misuse, neighbours that misbehave, uplinks that end or refuse."""
 
 import asyncio
+import gc
 import socket
 from contextlib import asynccontextmanager
 
@@ -70,6 +71,28 @@ async def next_of(peer, *kinds):
 async def soon(subscription):
     async with asyncio.timeout(20):
         return await anext(subscription)
+
+
+# -- what is left over -------------------------------------------------------------------------------
+
+
+def test_an_answered_request_leaves_nothing_to_the_garbage_collector():
+    async def main():
+        async with (
+            tree("asks", "answers") as (_hub, asks, answers),
+            await answers.register("a.echo", echo),
+        ):
+            await asks.request("a.echo", line("first"), LogLine, timeout=20)
+            gc.collect()
+            gc.disable()
+            try:
+                for number in range(100):
+                    await asks.request("a.echo", line(number), LogLine, timeout=20)
+                assert gc.collect() < 100
+            finally:
+                gc.enable()
+
+    asyncio.run(main())
 
 
 # -- misuse ------------------------------------------------------------------------------------------
