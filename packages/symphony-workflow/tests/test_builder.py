@@ -40,7 +40,7 @@ def test_a_workflow_is_built_as_it_is_drawn():
     kinds = wf.map(
         "kinds", uses="acme.files.kind", over="file", file=walk.out.files, concurrency=2, on_error="collect"
     )
-    kinds.retry(3, backoff=0.5).timeout(30).label("Kinds").note(x=1).note(y=Path("a"))
+    kinds.retry(3, delay=0.5).timeout(30).label("Kinds").note(x=1).note(y=Path("a"))
     model = wf.instrument("model", uses="acme.text.model")
     way = wf.branch("way", condition="value > 3", value=walk.out.count)
     report = wf.operator("report", uses="acme.report.html")

@@ -185,7 +185,7 @@ def test_a_file_reads_like_the_drawing():
         id="two",
         nodes=(
             OperatorNode(id="walk", uses="acme.files.walk", params={"path": "."}),
-            MapNode(id="count", uses="acme.text.count", over="file", retry=RetryPolicy(3, backoff=2.0)),
+            MapNode(id="count", uses="acme.text.count", over="file", retry=RetryPolicy(3, delay=2.0)),
         ),
         edges=(
             DataEdge("walk", "files", "count", "file"),

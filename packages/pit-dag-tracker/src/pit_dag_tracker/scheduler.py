@@ -294,7 +294,7 @@ class Scheduler:
         failures = self._failures.get(key, 0) + 1
         if retryable and failures < policy.attempts and not (fan and fan.failure):
             self._failures[key] = failures
-            self._retry(key, attempt, policy.delay(failures), error)
+            self._retry(key, attempt, policy.wait(failures), error)
             return
         head = self._journal.head
         if fan is None:

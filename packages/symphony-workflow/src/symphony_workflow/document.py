@@ -142,7 +142,7 @@ def _node_document(node: Node) -> dict[str, Any]:
 def _retry_document(retry: RetryPolicy) -> dict[str, Any]:
     document: dict[str, Any] = {}
     _put(document, "attempts", retry.attempts, ONCE.attempts)
-    _put(document, "backoff", _number(retry.backoff), ONCE.backoff)
+    _put(document, "backoff", _number(retry.delay), ONCE.delay)
     _put(document, "factor", _number(retry.factor), ONCE.factor)
     return document
 
@@ -204,7 +204,8 @@ def _node(id: str, fields: dict[str, Any]) -> Node:
     variant = fields.pop("control", None) or fields["kind"]
     del fields["kind"]
     if "retry" in fields:
-        fields["retry"] = RetryPolicy(**fields["retry"])
+        retry = fields["retry"]
+        fields["retry"] = RetryPolicy(**{"delay" if key == "backoff" else key: retry[key] for key in retry})
     return _NODES[variant](id=id, **fields)
 
 

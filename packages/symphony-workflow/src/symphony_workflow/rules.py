@@ -74,7 +74,7 @@ def _node_faults(node: Node) -> Iterator[tuple[str, str]]:
         )
     if node.timeout is not None and not node.timeout > 0:
         yield f"the timeout is {node.timeout} s", "Give more than 0 seconds, or none."
-    if node.retry.attempts < 1 or node.retry.backoff < 0 or node.retry.factor < 1:
+    if node.retry.attempts < 1 or node.retry.delay < 0 or node.retry.factor < 1:
         yield f"{node.retry} cannot be followed", "attempts >= 1, backoff >= 0, factor >= 1."
     if isinstance(node, MapNode) and node.concurrency < 1:
         yield f"the concurrency is {node.concurrency}", "Give at least 1."
