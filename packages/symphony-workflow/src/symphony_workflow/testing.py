@@ -85,30 +85,20 @@ def port_names() -> SearchStrategy[str]:
     return _port_names
 
 
-def nodes(id: str, locals: tuple[str, ...] = ()) -> SearchStrategy[Node]:
+@st.composite
+def nodes(draw: DrawFn, id: str, local: tuple[str, ...] = ()) -> Node:
     """Any node of any kind.
 
     Args:
+        draw: Given by hypothesis.
         id: Its id.
-        locals: The ids of the workflows of its file.
+        local: The ids of the workflows of its file.
     """
-    local = st.sampled_from(locals) if locals else _workflow_ids
-    locally = local.map("#{}".format)
-    made: list[SearchStrategy[Node]] = [
-        _made(kind, id, *_FIELDS[kind], uses=uses)
-        for kind, uses in (
-            (InstrumentNode, _operation_ids),
-            (OperatorNode, _operation_ids),
-            (MapNode, _operation_ids | locally),
-            (BranchNode, None),
-            (SwitchNode, None),
-            (JoinNode, None),
-            (LoopNode, _operation_ids | locally),
-            (SubworkflowNode, locally),
-            (ApprovalNode, None),
-        )
-    ]
-    return st.one_of(made)
+    kind = draw(_kinds)
+    fields = draw(_FIELDS[kind])
+    if local and fields.get("uses", "").startswith("#"):
+        fields["uses"] = f"#{draw(st.sampled_from(local))}"
+    return kind(id=id, **fields)
 
 
 @st.composite
@@ -121,27 +111,23 @@ def workflows(draw: DrawFn, *, acyclic: bool = False, nested: bool = True, most:
         nested: Whether it may have workflows of its own.
         most: The most nodes of one workflow.
     """
-    inner: tuple[Workflow, ...] = ()
+    inner: list[Workflow] = []
     if nested and draw(st.integers(0, 2)) == 2:
-        parts = st.lists(
-            workflows(acyclic=acyclic, nested=False, most=2), max_size=2, unique_by=lambda one: one.id
-        )
-        inner = tuple(draw(parts))
+        inner = [
+            draw(workflows(acyclic=acyclic, nested=False, most=2)) for _ in range(draw(st.integers(1, 2)))
+        ]
+    inner = list({one.id: one for one in inner}.values())
     ids = draw(st.lists(_node_ids, unique=True, max_size=most))
-    names = draw(st.lists(_port_names, unique=True, max_size=3))
+    edges = draw(st.lists(_edge(ids, acyclic=acyclic), max_size=2 * most)) if ids or not acyclic else ()
     return Workflow(
         id=draw(_workflow_ids),
         name=draw(texts()),
         nodes=tuple(draw(nodes(id, tuple(one.id for one in inner))) for id in ids),
-        edges=tuple(draw(st.lists(_edges(ids, acyclic=acyclic), max_size=2 * most)))
-        if ids or not acyclic
-        else (),
-        inputs=tuple(draw(_input(name)) for name in names),
-        outputs=tuple(
-            draw(st.builds(WorkflowOutput, st.just(name), _node_ids, _port_names)) for name in names
-        ),
+        edges=tuple(edges),
+        inputs=tuple(draw(_input(name)) for name in draw(_named)),
+        outputs=tuple(WorkflowOutput(name, draw(_node_ids), draw(_port_names)) for name in draw(_named)),
         metadata=draw(_metadata),
-        workflows=inner,
+        workflows=tuple(inner),
         extra=draw(_extras),
     )
 
@@ -210,7 +196,7 @@ _caches = st.builds(
     ignore=st.lists(_port_names, max_size=2).map(tuple),
 )
 
-_described = {"params": _params, "label": texts(), "metadata": _free, "extra": _extras}
+_optional = {"params": _params, "label": texts(), "metadata": _free, "extra": _extras}
 _called = {
     "version": st.integers(1, 2**31),
     "retry": _retries,
@@ -218,69 +204,70 @@ _called = {
     "resources": _resources,
     "cache": _caches,
 }
-_Fields = dict[str, SearchStrategy[Any]]
-# What each kind of node must have, and what it may have.
-_FIELDS: dict[type[Node], tuple[_Fields, _Fields]] = {
-    InstrumentNode: ({}, _called),
-    OperatorNode: ({}, _called),
-    MapNode: (
-        {"over": _port_names},
-        {
-            **_called,
-            "concurrency": st.integers(1, 10_000),
-            "max_items": st.none() | st.integers(1, 2**53),
-            "on_error": st.sampled_from(["fail", "collect"]),
-        },
+
+
+def _fields_of(
+    needed: dict[str, SearchStrategy[Any]], **optional: SearchStrategy[Any]
+) -> SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries(needed, optional={**_optional, **optional})
+
+
+_local = _workflow_ids.map("#{}".format)
+_FIELDS: dict[Callable[..., Node], SearchStrategy[dict[str, Any]]] = {
+    InstrumentNode: _fields_of({"uses": _operation_ids}, **_called),
+    OperatorNode: _fields_of({"uses": _operation_ids}, **_called),
+    MapNode: _fields_of(
+        {"uses": _operation_ids | _local, "over": _port_names},
+        **_called,
+        concurrency=st.integers(1, 10_000),
+        max_items=st.none() | st.integers(1, 2**53),
+        on_error=st.sampled_from(["fail", "collect"]),
     ),
-    BranchNode: ({"condition": _conditions}, {}),
-    SwitchNode: ({"cases": st.lists(st.builds(Case, _port_names, _conditions), max_size=3).map(tuple)}, {}),
-    JoinNode: ({}, {"wait": st.sampled_from(["all", "any"]) | st.integers(1, 10_000)}),
-    LoopNode: (
-        {"until": _conditions, "max_iterations": st.integers(1, 2**53)},
-        {
-            **_called,
-            "carry": st.dictionaries(_port_names, _port_names, max_size=2),
-            "on_limit": st.sampled_from(["fail", "complete"]),
-        },
+    BranchNode: _fields_of({"condition": _conditions}),
+    SwitchNode: _fields_of(
+        {"cases": st.lists(st.builds(Case, _port_names, _conditions), max_size=3).map(tuple)}
     ),
-    SubworkflowNode: ({}, {"timeout": _seconds}),
-    ApprovalNode: (
+    JoinNode: _fields_of({}, wait=st.sampled_from(["all", "any"]) | st.integers(1, 10_000)),
+    LoopNode: _fields_of(
+        {
+            "uses": _operation_ids | _local,
+            "until": _conditions,
+            "max_iterations": st.integers(1, 2**53),
+        },
+        **_called,
+        carry=st.dictionaries(_port_names, _port_names, max_size=2),
+        on_limit=st.sampled_from(["fail", "complete"]),
+    ),
+    SubworkflowNode: _fields_of({"uses": _local}, timeout=_seconds),
+    ApprovalNode: _fields_of(
         {"prompt": texts()},
-        {
-            "approvers": st.lists(texts(), max_size=2).map(tuple),
-            "timeout": _seconds,
-            "on_timeout": st.sampled_from(["fail", "approve", "reject"]),
-        },
+        approvers=st.lists(texts(), max_size=2).map(tuple),
+        timeout=_seconds,
+        on_timeout=st.sampled_from(["fail", "approve", "reject"]),
     ),
 }
-
-
-def _made(
-    kind: Callable[..., Node], id: str, needed: _Fields, optional: _Fields, uses: SearchStrategy[str] | None
-) -> SearchStrategy[Node]:
-    needed = needed if uses is None else {**needed, "uses": uses}
-    return st.fixed_dictionaries(needed, optional={**_described, **optional}).map(
-        lambda drawn: kind(id=id, **drawn)
-    )
+_kinds: SearchStrategy[Callable[..., Node]] = st.sampled_from(list(_FIELDS))
+_notes = st.fixed_dictionaries({}, optional={"metadata": _free, "extra": _extras})
+_edge_kinds = st.sampled_from([DataEdge, ControlEdge, ConditionalEdge])
+_named = st.lists(_port_names, unique=True, max_size=3)
 
 
 @st.composite
-def _edges(draw: DrawFn, ids: list[str], *, acyclic: bool) -> Edge:
-    known = st.sampled_from(ids) if ids else _node_ids
-    notes = draw(st.fixed_dictionaries({}, optional={"metadata": _free, "extra": _extras}))
-    kind = draw(st.sampled_from([DataEdge, ControlEdge, ConditionalEdge]))
+def _edge(draw: DrawFn, ids: list[str], *, acyclic: bool) -> Edge:
+    kind = draw(_edge_kinds)
+    places = st.integers(0, len(ids) - 1 if acyclic else len(ids))  # one more: a node that there is not
+    ends = [draw(places), draw(places)]
     if acyclic:
-        first, second = sorted((draw(st.integers(0, len(ids) - 1)), draw(st.integers(0, len(ids) - 1))))
-        source, target = ids[first], ids[second]
-        if first == second:  # an edge into the first node of a pair can only come from an input
-            return DataEdge(INPUTS, draw(_port_names), target, draw(_port_names), **notes)
-    else:
-        source, target = draw(known | _node_ids), draw(known | _node_ids)
+        ends.sort()
+        if ends[0] == ends[1]:  # only an input can lead there
+            return DataEdge(INPUTS, draw(_port_names), ids[ends[1]], draw(_port_names), **draw(_notes))
+    source, target = (ids[place] if place < len(ids) else draw(_node_ids) for place in ends)
     if kind is DataEdge:
-        return DataEdge(source, draw(_port_names), target, draw(_port_names), **notes)
+        source = draw(st.sampled_from([source, INPUTS]))
+        return DataEdge(source, draw(_port_names), target, draw(_port_names), **draw(_notes))
     if kind is ControlEdge:
-        return ControlEdge(source, target, **notes)
-    return ConditionalEdge(source, target, draw(_conditions), **notes)
+        return ControlEdge(source, target, **draw(_notes))
+    return ConditionalEdge(source, target, draw(_conditions), **draw(_notes))
 
 
 @st.composite
