@@ -46,7 +46,7 @@ from symphony_workflow.state import (
     RunState,
     advance,
 )
-from symphony_workflow.validation import check, validate
+from symphony_workflow.validation import Checker, check, validate
 
 __all__ = [
     "INPUTS",
@@ -59,6 +59,7 @@ __all__ = [
     "BranchNode",
     "CachePolicy",
     "Case",
+    "Checker",
     "Compatibility",
     "ConditionalEdge",
     "ControlEdge",
