@@ -153,8 +153,14 @@ class _Checked:
         self._order.follow(change)
         self._ways.follow(change.touched - {INPUTS})
         self._look_at(change.touched)
-        whole = change.ends or INPUTS in change.touched or not graph.handed_back.keys().isdisjoint(change.touched)
-        if whole or workflow.id != before.id or workflow.extra is not before.extra or not graph.nodes:
+        if (
+            change.ends
+            or INPUTS in change.touched
+            or not graph.handed_back.keys().isdisjoint(change.touched)
+            or workflow.id != before.id
+            or workflow.extra is not before.extra
+            or bool(workflow.nodes) != bool(before.nodes)
+        ):
             self._of_whole = list(workflow_faults(graph))
         return self
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from symphony_workflow.findings import Fault
 from symphony_workflow.model import (
@@ -11,6 +11,7 @@ from symphony_workflow.model import (
     WORKFLOW_ID,
     DataEdge,
     Expression,
+    Node,
     Workflow,
     WorkflowInput,
 )
@@ -55,13 +56,20 @@ def workflow_faults(graph: Graph) -> Iterator[Fault]:
         yield from unknown_fields(workflow.extra, fields_of(Workflow), "the workflow")
 
 
+def used_inputs(nodes: Iterable[Node]) -> set[str]:
+    """The inputs of the workflow that expressions of nodes name.
+
+    Args:
+        nodes: Any nodes.
+    """
+    values = (value for node in nodes for value in node.params.values())
+    return {name for one in values if isinstance(one, Expression) for name in _USE_OF_INPUT.findall(one.text)}
+
+
 def _input_faults(graph: Graph) -> Iterator[Fault]:
     edges = (graph.edges[number] for number in graph.out.get(INPUTS, ()))
     taken = {edge.source_port for edge in edges if isinstance(edge, DataEdge)}
-    for id in graph.expressing:
-        for value in graph.nodes[id].params.values():
-            if isinstance(value, Expression):
-                taken.update(_USE_OF_INPUT.findall(value.text))
+    taken |= used_inputs(graph.nodes[id] for id in graph.expressing)
     for name, one in graph.inputs.items():
         if name not in taken:
             message = f"no edge takes the input {name!r}"
