@@ -47,7 +47,7 @@ from symphony_workflow.state import (
     RunState,
     advance,
 )
-from symphony_workflow.validation import check, validate
+from symphony_workflow.validation import Checker, check, validate
 
 __all__ = [
     "INPUTS",
@@ -60,6 +60,7 @@ __all__ = [
     "BranchNode",
     "CachePolicy",
     "Case",
+    "Checker",
     "Compatibility",
     "ConditionalEdge",
     "ControlEdge",

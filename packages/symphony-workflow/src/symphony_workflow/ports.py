@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from symphony_sdk.contributions import OperationSpec, PortSpec
 
-from symphony_workflow.model import BranchNode, MapNode, Node
+from symphony_workflow.model import ApprovalNode, BranchNode, JoinNode, LoopNode, MapNode, Node, SwitchNode
 
 _MAP_ERROR = {
     "type": "object",
@@ -37,25 +37,54 @@ def node_ports(node: Node, operations: Mapping[str, OperationSpec]) -> Ports | N
 
     Args:
         node: Any node.
-        operations: The known operations by id.
+        operations: The known operations by id; sub-workflows among them by `#` and their id.
     """
-    if isinstance(node, BranchNode):
-        value = PortSpec("value", {}, required=False, description="what goes on to `then` or `else`")
-        return Ports(
-            {"value": value}, {name: PortSpec(name, {}) for name in ("then", "else")}, any_input=True
-        )
+    if isinstance(node, BranchNode | SwitchNode | JoinNode | ApprovalNode):
+        return _control_ports(node)
     operation = operations.get(node.uses)
     if operation is None:
         return None
     inputs = {port.name: port for port in operation.inputs}
+    outputs = {port.name: port for port in operation.outputs}
+    if isinstance(node, LoopNode):
+        return Ports(inputs, outputs | {"iterations": PortSpec("iterations", {"type": "integer"})})
     if not isinstance(node, MapNode):
-        return Ports(inputs, {port.name: port for port in operation.outputs})
+        return Ports(inputs, outputs)
     if node.over in inputs:
         inputs[node.over] = PortSpec(node.over, list_of(inputs[node.over].schema))
     outputs = {"results": PortSpec("results", _results(operation, nullable=node.on_error == "collect"))}
     if node.on_error == "collect":
         outputs["errors"] = PortSpec("errors", list_of(_MAP_ERROR))
     return Ports(inputs, outputs)
+
+
+_ANSWER = {
+    "type": "object",
+    "properties": {
+        "approved": {"type": "boolean"},
+        "by": {"type": "string"},
+        "comment": {"type": "string"},
+        "at": {"type": "string"},
+    },
+    "required": ["approved", "by", "comment", "at"],
+}
+
+
+def _control_ports(node: BranchNode | SwitchNode | JoinNode | ApprovalNode) -> Ports:
+    if isinstance(node, JoinNode):
+        outputs = {"value": PortSpec("value", {}), "values": PortSpec("values", {"type": "object"})}
+        return Ports({}, outputs, any_input=True)
+    if isinstance(node, BranchNode):
+        ways = ["then", "else"]
+    elif isinstance(node, SwitchNode):
+        ways = [*(case.port for case in node.cases), "default"]
+    else:
+        ways = ["approved", "rejected"]
+    outputs = {name: PortSpec(name, {}) for name in ways}
+    if isinstance(node, ApprovalNode):
+        outputs["answer"] = PortSpec("answer", _ANSWER)
+    value = PortSpec("value", {}, required=False, description="what goes on to one of the outputs")
+    return Ports({"value": value}, outputs, any_input=True)
 
 
 def map_result(outputs: Mapping[str, Any]) -> Any:
