@@ -145,8 +145,13 @@ def every_operation():
             (PortSpec("files", strings), PortSpec("count", {"type": "integer"})),
         ),
         OperationSpec(
-            "symphony.filetype.classify", "instrument", (PortSpec("path", string),), (PortSpec("out", string),)
+            "symphony.filetype.classify",
+            "instrument",
+            (PortSpec("path", string),),
+            (PortSpec("out", string),),
         ),
-        OperationSpec("symphony.report.html", "operator", (PortSpec("value", strings),), (PortSpec("out", {}),)),
+        OperationSpec(
+            "symphony.report.html", "operator", (PortSpec("value", strings),), (PortSpec("out", {}),)
+        ),
     )
     return {spec.id: spec for spec in specs}

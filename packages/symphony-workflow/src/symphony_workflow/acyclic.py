@@ -140,12 +140,22 @@ class Order:
             return []
         edges, graph = self._graph.edges, self._graph
         aside = [edges[number] for number in self._aside]
-        ahead = _reach({edge.target for edge in aside}, lambda id: [edges[n].target for n in graph.out.get(id, ())])
-        behind = _reach({edge.source for edge in aside}, lambda id: [edges[n].source for n in graph.into.get(id, ())])
+        ahead = _reach(
+            {edge.target for edge in aside}, lambda id: [edges[n].target for n in graph.out.get(id, ())]
+        )
+        behind = _reach(
+            {edge.source for edge in aside}, lambda id: [edges[n].source for n in graph.into.get(id, ())]
+        )
         tangled = sorted((ahead & behind) & graph.nodes.keys())
         rank = {id: number for number, id in enumerate(tangled)}
         children = [
-            sorted({rank[edges[number].target] for number in graph.out.get(id, ()) if edges[number].target in rank})
+            sorted(
+                {
+                    rank[edges[number].target]
+                    for number in graph.out.get(id, ())
+                    if edges[number].target in rank
+                }
+            )
             for id in tangled
         ]
         return [tangled[number] for number in shortest_cycle(children, set(range(len(tangled))))]

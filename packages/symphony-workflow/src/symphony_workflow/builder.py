@@ -417,9 +417,7 @@ class WorkflowBuilder:
         if isinstance(uses, str):
             return uses
         if not isinstance(uses, WorkflowBuilder) or uses._parent not in (self, self._parent or self):
-            raise misuse(
-                f"{uses!r} is no workflow of this builder", 'Start it with `wf.workflow("clean")`.'
-            )
+            raise misuse(f"{uses!r} is no workflow of this builder", 'Start it with `wf.workflow("clean")`.')
         return LOCAL + uses._sketch.id
 
     def _keep(self, inner: "WorkflowBuilder") -> "WorkflowBuilder":
@@ -469,7 +467,11 @@ class WorkflowBuilder:
 def _builder_of(workflow: Workflow, operations: Mapping[str, OperationSpec] | None) -> WorkflowBuilder:
     """A builder with the parts of a workflow."""
     builder = WorkflowBuilder(
-        workflow.id, name=workflow.name, metadata=workflow.metadata, extra=workflow.extra, operations=operations
+        workflow.id,
+        name=workflow.name,
+        metadata=workflow.metadata,
+        extra=workflow.extra,
+        operations=operations,
     )
     parts = (*workflow.workflows, *workflow.inputs, *workflow.nodes, *workflow.edges, *workflow.outputs)
     for part in parts:

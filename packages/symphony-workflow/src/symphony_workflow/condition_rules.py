@@ -70,7 +70,9 @@ def _loop_faults(graph: Graph, node: LoopNode) -> Iterator[Fault]:
         hint = f"It can use what an iteration gives: {_listed(types)}." if types is not None else ""
         yield Fault("SYM-W021", "error", f"node {node.id!r}: {fault}", hint, node.id)
     elif (always := constant(node.until)) is not None:
-        outcome = "stops after one iteration" if always else f"always reaches its bound of {node.max_iterations}"
+        outcome = (
+            "stops after one iteration" if always else f"always reaches its bound of {node.max_iterations}"
+        )
         yield Fault(
             "SYM-W082",
             "warning",
@@ -101,7 +103,9 @@ def edge_condition_faults(graph: Graph, number: int, edge: ConditionalEdge) -> I
         edge: The edge.
     """
     ports = graph.ports[edge.source]
-    types = None if ports is None else {name: graph.output_schema(edge.source, name) for name in ports.outputs}
+    types = (
+        None if ports is None else {name: graph.output_schema(edge.source, name) for name in ports.outputs}
+    )
     if fault := _fault(edge.condition, types, _TRUTH):
         hint = f"It can use the outputs of {edge.source!r}: {_listed(types)}." if types is not None else ""
         yield Fault("SYM-W021", "error", fault, hint, edge.target, edge=number)

@@ -297,7 +297,11 @@ class NodeRef:
         return self._change(resources=Resources(cpu, memory, gpu, dict(custom or {})))
 
     def cache(
-        self, use: Literal["auto", "never"] = "auto", *, ttl: float | None = None, ignore: tuple[str, ...] = ()
+        self,
+        use: Literal["auto", "never"] = "auto",
+        *,
+        ttl: float | None = None,
+        ignore: tuple[str, ...] = (),
     ) -> "NodeRef":
         """Say when an earlier result stands in for a run.
 

@@ -195,7 +195,9 @@ def to_networkx(workflow: Workflow) -> "networkx.MultiDiGraph[str]":
         ) from error
     graph: networkx.MultiDiGraph[str] = nx.MultiDiGraph(id=workflow.id, name=workflow.name)
     graph.add_nodes_from((node.id, {"node": node}) for node in workflow.nodes)
-    graph.add_edges_from((edge.source, edge.target, {"edge": edge, "kind": edge.kind}) for edge in workflow.edges)
+    graph.add_edges_from(
+        (edge.source, edge.target, {"edge": edge, "kind": edge.kind}) for edge in workflow.edges
+    )
     return graph
 
 

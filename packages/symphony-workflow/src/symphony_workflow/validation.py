@@ -120,9 +120,7 @@ class Checker:
     def _collect(self, workflow: Workflow) -> None:
         graphs = {id: checked.graph for id, checked in self._definitions.items()}
         family = family_faults(workflow, self._main.graph, graphs, self._order, self._ring)
-        self._findings = findings_of(
-            [*self._main.faults(), *family[""]], self._main.graph.position
-        )
+        self._findings = findings_of([*self._main.faults(), *family[""]], self._main.graph.position)
         for id, checked in sorted(self._definitions.items()):
             faults = [*checked.faults(), *family.get(id, ())]
             self._findings += findings_of(faults, checked.graph.position, workflow=id)
