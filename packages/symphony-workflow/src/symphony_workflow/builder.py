@@ -146,15 +146,24 @@ class WorkflowBuilder:
             ) from None
         return Expression(text)
 
-    def workflow(self, id: str, *, name: str = "", metadata: Metadata | None = None) -> "WorkflowBuilder":
+    def workflow(
+        self,
+        id: str,
+        *,
+        name: str = "",
+        metadata: Metadata | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> "WorkflowBuilder":
         """Start a workflow that nodes of this one run: give it as their `uses`.
 
         Args:
             id: Its id, of its own in this file.
             name: The name that people read.
             metadata: Who, when, and free notes.
+            extra: Fields of a file that this version does not know, kept as they are.
         """
-        return self._keep(WorkflowBuilder(id, name=name, metadata=metadata, operations=self._operations))
+        inner = WorkflowBuilder(id, name=name, metadata=metadata, extra=extra, operations=self._operations)
+        return self._keep(inner)
 
     def node(self, id: str, /, *, uses: "str | WorkflowBuilder", **inputs: Any) -> NodeRef:
         """Add a node that runs an operator, an instrument or a sub-workflow, whichever `uses` is.
@@ -351,7 +360,7 @@ class WorkflowBuilder:
             case WorkflowOutput():
                 return self._sketch.add_output(part)
             case Workflow():
-                return self._keep(_builder_of(part, self._operations))
+                return self._keep(builder_of(part, self._operations))
         self._sketch.add_node(part)
         return NodeRef(self, part.id)
 
@@ -422,10 +431,10 @@ class WorkflowBuilder:
 
     def _keep(self, inner: "WorkflowBuilder") -> "WorkflowBuilder":
         id = inner._sketch.id
-        if self._parent is not None:
+        if self._parent is not None or inner._workflows:
             raise misuse(
-                f"the workflow {id!r} is started in {self._sketch.id!r}, which is run by another one",
-                "Start both in the outermost workflow; they can use each other.",
+                f"the workflow {id!r} is within a workflow that is within another one",
+                "Start all of them in the outermost workflow; they can use each other.",
             )
         if id in self._workflows:
             raise misuse(
@@ -464,8 +473,16 @@ class WorkflowBuilder:
         return f"<builder of workflow {self._sketch.id}>"
 
 
-def _builder_of(workflow: Workflow, operations: Mapping[str, OperationSpec] | None) -> WorkflowBuilder:
-    """A builder with the parts of a workflow."""
+def builder_of(workflow: Workflow, operations: Mapping[str, OperationSpec] | None = None) -> WorkflowBuilder:
+    """A builder that holds the parts of a workflow already.
+
+    Args:
+        workflow: Any workflow.
+        operations: The operations that nodes may use.
+
+    Raises:
+        WorkflowError: An id is taken or no name.
+    """
     builder = WorkflowBuilder(
         workflow.id,
         name=workflow.name,
