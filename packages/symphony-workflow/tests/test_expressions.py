@@ -1,6 +1,5 @@
 import ast
 import json
-
 import resource
 import subprocess
 import sys
