@@ -26,6 +26,7 @@ from symphony_workflow import (
     WorkflowOutput,
     validate,
 )
+from symphony_workflow.testing import examples
 
 IDS = "abcdef"
 PORTS = ("value", "then", "else", "x", "files", "path", "approved", "rejected", "results", "out")
@@ -118,7 +119,9 @@ def edited(draw, workflow):
 
 families = st.lists(st.sampled_from(["one", "two", "six"]).flatmap(flows), max_size=3).map(tuple)
 EVERYDAY = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=examples(60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 
 
@@ -145,8 +148,13 @@ def every_operation():
             (PortSpec("files", strings), PortSpec("count", {"type": "integer"})),
         ),
         OperationSpec(
-            "symphony.filetype.classify", "instrument", (PortSpec("path", string),), (PortSpec("out", string),)
+            "symphony.filetype.classify",
+            "instrument",
+            (PortSpec("path", string),),
+            (PortSpec("out", string),),
         ),
-        OperationSpec("symphony.report.html", "operator", (PortSpec("value", strings),), (PortSpec("out", {}),)),
+        OperationSpec(
+            "symphony.report.html", "operator", (PortSpec("value", strings),), (PortSpec("out", {}),)
+        ),
     )
     return {spec.id: spec for spec in specs}

@@ -38,7 +38,9 @@ def workflow_faults(graph: Graph) -> Iterator[Fault]:
     if len(graph.nodes) < len(workflow.nodes):
         for id, count in Counter(node.id for node in workflow.nodes).items():
             if count > 1:
-                yield Fault("SYM-W019", "error", f"{count} nodes have the id {id!r}", "Rename all but one.", id)
+                yield Fault(
+                    "SYM-W019", "error", f"{count} nodes have the id {id!r}", "Rename all but one.", id
+                )
     for what, names in (
         ("input", [one.name for one in workflow.inputs]),
         ("output", [one.name for one in workflow.outputs]),
