@@ -26,6 +26,7 @@ from symphony_workflow import (
     WorkflowOutput,
     validate,
 )
+from symphony_workflow.testing import examples
 
 IDS = "abcdef"
 PORTS = ("value", "then", "else", "x", "files", "path", "approved", "rejected", "results", "out")
@@ -118,7 +119,9 @@ def edited(draw, workflow):
 
 families = st.lists(st.sampled_from(["one", "two", "six"]).flatmap(flows), max_size=3).map(tuple)
 EVERYDAY = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=examples(60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 
 

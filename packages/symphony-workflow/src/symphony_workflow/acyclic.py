@@ -20,24 +20,25 @@ class Order:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self.place: dict[str, int] = {}
         self._aside: set[int] = set()
-        waits = dict.fromkeys(graph.nodes, 0)
-        edges, out = graph.edges, graph.out
-        for edge in edges:
-            if edge.source in waits and edge.target in waits:
-                waits[edge.target] += 1
+        edges, nodes, into, out = graph.edges, graph.nodes, graph.into, graph.out
+        waits = {id: len(into[id]) if id in into else 0 for id in nodes}
+        for id in out.keys() - nodes.keys():  # an edge from nowhere, or from an input, holds nobody up
+            for number in out[id]:
+                if edges[number].target in nodes:
+                    waits[edges[number].target] -= 1
         ready = [id for id, count in waits.items() if not count]
+        waits.update(dict.fromkeys(into.keys() - nodes.keys(), -1))  # what leads nowhere is never ready
         for id in ready:  # it grows meanwhile
-            self.place[id] = len(self.place)
             for number in out.get(id, ()):
                 target = edges[number].target
-                if target in waits:
-                    waits[target] -= 1
-                    if not waits[target]:
-                        ready.append(target)
-        if len(self.place) < len(waits):
-            self._break([id for id in waits if id not in self.place])
+                left = waits[target] - 1
+                waits[target] = left
+                if not left:
+                    ready.append(target)
+        self.place = {id: number for number, id in enumerate(ready)}
+        if len(ready) < len(nodes):
+            self._break([id for id in nodes if id not in self.place])
         self._next = len(self.place)
 
     def _break(self, tangled: list[str]) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 from symphony_sdk.errors import WorkflowError
 
-from symphony_workflow.conditions import check_condition, condition_variables, holds
+from symphony_workflow.conditions import condition_variables, holds
+from symphony_workflow.expressions import BOOLEAN, check_expression
 from symphony_workflow.findings import Fault
 from symphony_workflow.model import (
     BranchNode,
@@ -19,8 +20,6 @@ from symphony_workflow.model import (
 from symphony_workflow.port_types import Schema
 from symphony_workflow.rule_graph import Graph
 
-_TRUTH = {"type": "boolean"}
-
 
 def condition_faults(graph: Graph, node: Node) -> Iterator[Fault]:
     """What is wrong with the conditions and expressions of a node.
@@ -29,20 +28,21 @@ def condition_faults(graph: Graph, node: Node) -> Iterator[Fault]:
         graph: The workflow.
         node: One of its nodes.
     """
-    if isinstance(node, BranchNode | SwitchNode):
+    if isinstance(node, (BranchNode, SwitchNode)):
         yield from _decision_faults(graph, node)
     elif isinstance(node, LoopNode):
         yield from _loop_faults(graph, node)
-    for port, value in node.params.items():
-        if isinstance(value, Expression):
-            yield from _expression_faults(graph, node, port, value.text)
+    if node.id in graph.expressing:
+        for port, value in node.params.items():
+            if isinstance(value, Expression):
+                yield from _expression_faults(graph, node, port, value.text)
 
 
 def _decision_faults(graph: Graph, node: BranchNode | SwitchNode) -> Iterator[Fault]:
     types = given_types(graph, node)
     hint = f"It can use the inputs of {node.id!r}: {_listed(types)}."
     for port, condition in _conditions(node):
-        if fault := _fault(condition, types, _TRUTH):
+        if fault := _fault(condition, types, BOOLEAN):
             yield Fault("SYM-W021", "error", f"node {node.id!r}: {fault}", hint, node.id, port)
     for port, why in closed_ports(graph, node).items():
         yield Fault(
@@ -65,8 +65,9 @@ def _loop_faults(graph: Graph, node: LoopNode) -> Iterator[Fault]:
     operation = graph.operation(node.uses)
     types: dict[str, Schema] | None = None
     if operation is not None:
-        types = {port.name: port.schema for port in operation.outputs} | {"iteration": {"type": "integer"}}
-    if fault := _fault(node.until, types, _TRUTH):
+        types = {port.name: port.schema for port in operation.outputs}
+        types["iteration"] = {"type": "integer"}
+    if fault := _fault(node.until, types, BOOLEAN):
         hint = f"It can use what an iteration gives: {_listed(types)}." if types is not None else ""
         yield Fault("SYM-W021", "error", f"node {node.id!r}: {fault}", hint, node.id)
     elif (always := constant(node.until)) is not None:
@@ -106,7 +107,7 @@ def edge_condition_faults(graph: Graph, number: int, edge: ConditionalEdge) -> I
     types = (
         None if ports is None else {name: graph.output_schema(edge.source, name) for name in ports.outputs}
     )
-    if fault := _fault(edge.condition, types, _TRUTH):
+    if fault := _fault(edge.condition, types, BOOLEAN):
         hint = f"It can use the outputs of {edge.source!r}: {_listed(types)}." if types is not None else ""
         yield Fault("SYM-W021", "error", fault, hint, edge.target, edge=number)
     elif (always := constant(edge.condition)) is not None:
@@ -200,8 +201,7 @@ def _variables(text: str) -> frozenset[str] | None:
 
 
 def _fault(text: str, types: Mapping[str, Schema] | None, wants: Schema | None) -> str:
-    del wants
-    return check_condition(text, None if types is None else types.keys())
+    return "; ".join(check_expression(text, types, wants=wants))
 
 
 def _listed(types: Mapping[str, Schema] | None) -> str:

@@ -92,9 +92,8 @@ def family_faults(
     reach: dict[str, int] = {}
     for id in (*order, ""):
         here = graphs[id] if id else graph
-        reach[id] = max(
-            [_fan_out(here.nodes[node], reach, found[id]) for node in sorted(here.callers)], default=1
-        )
+        counting = here.callers | here.repeating if id else here.callers
+        reach[id] = max((_fan_out(here.nodes[node], reach, found[id]) for node in counting), default=1)
     return found
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import fields
-from functools import lru_cache
 from typing import Any
 
 from symphony_workflow.findings import Fault
@@ -17,18 +16,52 @@ from symphony_workflow.model import (
     ApprovalNode,
     BranchNode,
     CachePolicy,
+    CallingNode,
+    InstrumentNode,
     JoinNode,
     LoopNode,
     MapNode,
     Node,
+    OperatorNode,
     Resources,
     RetryPolicy,
     SubworkflowNode,
     SwitchNode,
 )
-from symphony_workflow.rule_graph import Graph
+from symphony_workflow.rule_graph import CALLERS, PASSES_ON, Graph
 
 PORT_HINT = "Use letters, digits and _, such as `min_length`."
+
+
+def is_plain(graph: Graph, node: Node) -> bool:
+    """Whether a node can have none of the faults of this module and of conditions: most nodes of a workflow.
+
+    Args:
+        graph: The workflow.
+        node: One of its nodes.
+    """
+    if type(node) is not OperatorNode and type(node) is not InstrumentNode:
+        return False
+    return (
+        node.timeout is None
+        and node.retry is ONCE
+        and node.resources is NO_RESOURCES
+        and node.cache is CACHED
+        and not node.extra
+        and _is_use_sound(graph, node)
+        and NODE_ID.fullmatch(node.id) is not None
+        and all(map(PORT_NAME.fullmatch, node.params))
+        and node.id not in graph.expressing
+    )
+
+
+def _is_use_sound(graph: Graph, node: OperatorNode | InstrumentNode) -> bool:
+    use = (type(node), node.uses, node.version)
+    if use not in graph.sound_uses and not _uses_fault(node):
+        if any(_operation_faults(graph, node)):
+            return False
+        graph.sound_uses.add(use)
+    return use in graph.sound_uses
 
 
 def node_faults(graph: Graph, node: Node) -> Iterator[Fault]:
@@ -40,7 +73,7 @@ def node_faults(graph: Graph, node: Node) -> Iterator[Fault]:
     """
     for fault, hint in _own_faults(node):
         yield Fault("SYM-W020", "error", f"node {node.id!r}: {fault}", hint, node.id)
-    if isinstance(node, BranchNode | SwitchNode | JoinNode | ApprovalNode):
+    if isinstance(node, PASSES_ON):
         if isinstance(node, SwitchNode):
             yield from _switch_faults(node)
     else:
@@ -61,7 +94,7 @@ def _own_faults(node: Node) -> Iterator[tuple[str, str]]:
         if isinstance(node.wait, int) and (node.wait < 1 or isinstance(node.wait, bool)):
             yield f"it waits for {node.wait} inputs", 'Wait for at least 1, for "any" or for "all".'
         return
-    if isinstance(node, BranchNode | SwitchNode):
+    if isinstance(node, (BranchNode, SwitchNode)):
         if isinstance(node, SwitchNode) and not node.cases:
             yield "it has no case", "Add one, or connect what follows without a switch."
         return
@@ -71,7 +104,7 @@ def _own_faults(node: Node) -> Iterator[tuple[str, str]]:
         if not node.prompt.strip():
             yield "the prompt is empty", "Say what the person is asked."
         return
-    if fault := _uses_fault(type(node), node.uses):
+    if fault := _uses_fault(node):
         yield fault
     if isinstance(node, SubworkflowNode):
         return
@@ -88,15 +121,15 @@ def _own_faults(node: Node) -> Iterator[tuple[str, str]]:
         yield f"it may iterate {node.max_iterations} times", "Give a bound of at least 1."
 
 
-@lru_cache(maxsize=4096)
-def _uses_fault(kind: type[Node], uses: str) -> tuple[str, str] | None:
+def _uses_fault(node: CallingNode | SubworkflowNode) -> tuple[str, str] | None:
+    uses = node.uses
     local = uses.startswith(LOCAL)
-    if local and kind not in (MapNode, LoopNode, SubworkflowNode):
+    if local and not isinstance(node, CALLERS):
         return (
             f"it uses the sub-workflow {uses!r}, which only a map, a loop or a subworkflow can",
             'Write `"kind": "control", "control": "subworkflow"`.',
         )
-    if kind is SubworkflowNode and not local:
+    if isinstance(node, SubworkflowNode) and not local:
         return (
             f"it uses {uses!r}, which is no sub-workflow of the file",
             "Write it like `#clean`, or make the node an operator.",
@@ -233,7 +266,6 @@ def unknown_fields(
             )
 
 
-@lru_cache
 def fields_of(kind: type) -> frozenset[str]:
     """The names that a part of a file can have.
 

@@ -1,7 +1,7 @@
 """The rules about what leads to a node: edges, ports, missing and doubled inputs, and types."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from symphony_sdk.contributions import PortSpec
 
@@ -9,8 +9,6 @@ from symphony_workflow.condition_rules import edge_condition_faults
 from symphony_workflow.findings import Fault
 from symphony_workflow.model import (
     INPUTS,
-    ApprovalNode,
-    BranchNode,
     ConditionalEdge,
     DataEdge,
     Edge,
@@ -22,9 +20,9 @@ from symphony_workflow.model import (
     SwitchNode,
 )
 from symphony_workflow.node_rules import fields_of, unknown_fields
-from symphony_workflow.port_types import Schema, accepts, describe
+from symphony_workflow.port_types import Schema, describe
 from symphony_workflow.ports import Ports
-from symphony_workflow.rule_graph import Graph
+from symphony_workflow.rule_graph import DECISIONS, Graph
 
 _RESERVED = ("iteration", "iterations")
 
@@ -40,44 +38,114 @@ def edge_text(edge: Edge) -> str:
     return f"`{edge.source} -> {edge.target}`"
 
 
-def edge_faults(graph: Graph, id: str) -> Iterator[Fault]:
-    """What is wrong with the edges that lead to a node, whether there is such a node or not.
+def input_faults(graph: Graph, target: str) -> Iterator[Fault]:
+    """What is wrong with the edges that lead to a node, and with the values that it is given.
 
     Args:
         graph: The workflow.
-        id: The id that the edges lead to.
+        target: The id that the edges lead to; there need not be such a node.
     """
-    nodes, ports_of, edges = graph.nodes, graph.ports, graph.edges
-    there = id in nodes
-    for number in graph.into.get(id, ()):
+    node, ports, edges = graph.nodes.get(target), graph.ports.get(target), graph.edges
+    ports_of, sound, here = graph.ports.get, graph.sound_links, id(ports)
+    given: dict[str, int] = {} if node is None else dict.fromkeys(node.params, -1)
+    twice = []
+    for number in graph.into.get(target, ()):
         edge = edges[number]
-        data = type(edge) is DataEdge
-        if not there:
-            yield _no_node(graph, number, edge, "to", id)
-        if edge.extra:
-            where = f"the edge {edge_text(edge)}"
-            yield from unknown_fields(edge.extra, fields_of(type(edge)), where, node=id, edge=number)
-        if edge.source not in nodes:
-            if edge.source != INPUTS or not data:
-                yield _no_node(graph, number, edge, "from", edge.source)
-            elif edge.source_port not in graph.inputs:
-                yield Fault(
-                    "SYM-W012",
-                    "error",
-                    f"the edge {edge_text(edge)} takes the input {edge.source_port!r}, which the workflow does not have",
-                    "",
-                    edge.target,
-                    edge.target_port,
-                    number,
-                    edge.source_port,
-                    graph.inputs,
-                )
-        elif data:
-            ports = ports_of[edge.source]
+        if type(edge) is DataEdge:
+            port = edge.target_port
+            if port in given:
+                twice.append(port)
+            given[port] = number
+            link = (id(ports_of(edge.source)), edge.source_port, here, port)
+            if link in sound and not edge.extra:
+                continue
+            faults = [*_end_faults(graph, number, edge), *_carried_faults(graph, number, edge)]
+            if not faults:
+                graph.remember_sound(link, edge)
+            yield from faults
+        else:
+            yield from _end_faults(graph, number, edge)
+    if node is None:
+        return
+    for port in dict.fromkeys(twice):
+        givers = [number for number, edge in graph.data_into(target) if edge.target_port == port]
+        givers.sort(key=graph.position)
+        if port in node.params:
+            givers.insert(0, -1)
+        given[port] = givers[-1]
+        for first, second in itertools.pairwise(givers):
+            yield _duplicate(graph, node, port, first, second)
+    if ports is not None:
+        yield from _given_faults(graph, node, ports, given)
+
+
+def _end_faults(graph: Graph, number: int, edge: Edge) -> Iterator[Fault]:
+    """What is wrong with the two ends of an edge, and with its condition."""
+    if edge.target not in graph.nodes:
+        yield _no_node(graph, number, edge, "to", edge.target)
+    if edge.extra:
+        where = f"the edge {edge_text(edge)}"
+        yield from unknown_fields(edge.extra, fields_of(type(edge)), where, node=edge.target, edge=number)
+    if edge.source in graph.nodes:
+        if isinstance(edge, ConditionalEdge):
+            yield from edge_condition_faults(graph, number, edge)
+        elif isinstance(edge, DataEdge):
+            ports = graph.ports[edge.source]
             if ports is not None and edge.source_port not in ports.outputs:
                 yield no_output(edge.source, edge.source_port, ports, edge=number)
-        elif type(edge) is ConditionalEdge:
-            yield from edge_condition_faults(graph, number, edge)
+    elif edge.source != INPUTS or not isinstance(edge, DataEdge):
+        yield _no_node(graph, number, edge, "from", edge.source)
+    elif edge.source_port not in graph.inputs:
+        yield Fault(
+            "SYM-W012",
+            "error",
+            f"the edge {edge_text(edge)} takes the input {edge.source_port!r}, which the workflow does not have",
+            "",
+            edge.target,
+            edge.target_port,
+            number,
+            edge.source_port,
+            graph.inputs,
+        )
+
+
+def _carried_faults(graph: Graph, number: int, edge: DataEdge) -> Iterator[Fault]:
+    """Why what an edge carries does not fit where it leads."""
+    ports = graph.ports.get(edge.target)
+    if ports is not None and edge.target_port in ports.inputs:
+        source, target = graph.source_schema(edge), ports.inputs[edge.target_port].schema
+        if why := graph.mismatch(source, target):
+            yield _type_fault(graph.nodes[edge.target], number, edge, source, target, why)
+
+
+def _given_faults(graph: Graph, node: Node, ports: Ports, given: Mapping[str, int]) -> Iterator[Fault]:
+    inputs = ports.inputs
+    for port, value in node.params.items():
+        if (
+            port in inputs
+            and type(value) is not Expression
+            and (why := graph.refusal(inputs[port].schema, value))
+        ):
+            yield _literal_fault(node, inputs[port], why)
+    if not ports.any_input and not given.keys() <= inputs.keys():
+        for port in given.keys() - inputs.keys():
+            message = f"node {node.id!r} has no input {port!r}"
+            edge = given[port] if given[port] >= 0 else None
+            yield Fault("SYM-W012", "error", message, "", node.id, port, edge, port, inputs)
+    for port, spec in inputs.items():
+        if spec.required and port not in given:
+            yield Fault(
+                "SYM-W016",
+                "error",
+                f"node {node.id!r} needs a value for its input {port!r} ({describe(spec.schema)})",
+                f"Draw an edge to `{node.id}.{port}`, or set it in its params.",
+                node.id,
+                port,
+            )
+    if isinstance(node, (MapNode, LoopNode)):
+        yield from _repeated_faults(graph, node)
+    elif isinstance(node, JoinNode):
+        yield from _join_faults(node, len(given))
 
 
 def no_output(id: str, port: str, ports: Ports, edge: int | None = None) -> Fault:
@@ -115,82 +183,15 @@ def _no_node(graph: Graph, number: int, edge: Edge, end: str, id: str) -> Fault:
     )
 
 
-def input_faults(graph: Graph, node: Node) -> Iterator[Fault]:
-    """What is wrong with the values that a node is given.
-
-    Args:
-        graph: The workflow.
-        node: One of its nodes.
-    """
-    edges, ports = graph.edges, graph.ports[node.id]
-    inputs = ports.inputs if ports is not None else {}
-    given: dict[str, int] = dict.fromkeys(node.params, -1)
-    twice = []
-    for number in graph.into.get(node.id, ()):
-        edge = edges[number]
-        if type(edge) is not DataEdge:
-            continue
-        port = edge.target_port
-        if port in given:
-            twice.append(port)
-        given[port] = number
-        if port in inputs:
-            source, target = graph.source_schema(edge), inputs[port].schema
-            if why := graph.mismatch(source, target):
-                yield _type_fault(node, number, edge, source, target, why)
-    for port in dict.fromkeys(twice):
-        givers = [number for number, edge in graph.data_into(node.id) if edge.target_port == port]
-        givers.sort(key=graph.position)
-        if port in node.params:
-            givers.insert(0, -1)
-        given[port] = givers[-1]
-        for first, second in itertools.pairwise(givers):
-            yield _duplicate(graph, node, port, first, second)
-    if ports is None:
-        return
-    for port, value in node.params.items():
-        if port in inputs and not isinstance(value, Expression):
-            yield from _literal_faults(node, inputs[port], value)
-    if not ports.any_input and not given.keys() <= inputs.keys():
-        for port, number in given.items():
-            if port not in inputs:
-                yield Fault(
-                    "SYM-W012",
-                    "error",
-                    f"node {node.id!r} has no input {port!r}",
-                    "",
-                    node.id,
-                    port,
-                    number if number >= 0 else None,
-                    port,
-                    inputs,
-                )
-    for port, spec in inputs.items():
-        if spec.required and port not in given:
-            yield Fault(
-                "SYM-W016",
-                "error",
-                f"node {node.id!r} needs a value for its input {port!r} ({describe(spec.schema)})",
-                f"Draw an edge to `{node.id}.{port}`, or set it in its params.",
-                node.id,
-                port,
-            )
-    if isinstance(node, MapNode | LoopNode):
-        yield from _repeated_faults(graph, node)
-    elif isinstance(node, JoinNode):
-        yield from _join_faults(node, len(given))
-
-
-def _literal_faults(node: Node, spec: PortSpec, value: object) -> Iterator[Fault]:
-    if why := accepts(spec.schema, value).reason:
-        yield Fault(
-            "SYM-W015",
-            "error",
-            f"the parameter {spec.name!r} of node {node.id!r} is not {describe(spec.schema)}: {why}",
-            "Change the value.",
-            node.id,
-            spec.name,
-        )
+def _literal_fault(node: Node, spec: PortSpec, why: str) -> Fault:
+    return Fault(
+        "SYM-W015",
+        "error",
+        f"the parameter {spec.name!r} of node {node.id!r} is not {describe(spec.schema)}: {why}",
+        "Change the value.",
+        node.id,
+        spec.name,
+    )
 
 
 def _duplicate(graph: Graph, node: Node, port: str, first: int, second: int) -> Fault:
@@ -315,7 +316,7 @@ def use_faults(graph: Graph, node: Node) -> Iterator[Fault]:
         if not graph.into.get(id) and len(graph.nodes) > 1:
             message, hint = f"no edge leads to or from node {id!r}", "Connect it, or remove it."
             yield Fault("SYM-W018", "warning", message, hint, id)
-        elif isinstance(node, BranchNode | SwitchNode | ApprovalNode):
+        elif isinstance(node, DECISIONS):
             message = f"node {id!r} decides on a way, and nothing follows any of them"
             yield Fault("SYM-W083", "warning", message, "Connect one of its outputs.", id)
     elif isinstance(node, SwitchNode):

@@ -5,7 +5,17 @@ from typing import Any, NamedTuple
 
 from symphony_sdk.contributions import OperationSpec, PortSpec
 
-from symphony_workflow.model import ApprovalNode, BranchNode, JoinNode, LoopNode, MapNode, Node, SwitchNode
+from symphony_workflow.model import (
+    LOCAL,
+    ApprovalNode,
+    BranchNode,
+    JoinNode,
+    LoopNode,
+    MapNode,
+    Node,
+    SwitchNode,
+    Workflow,
+)
 
 _MAP_ERROR = {
     "type": "object",
@@ -16,6 +26,17 @@ _MAP_ERROR = {
     },
     "required": ["index", "code", "message"],
 }
+_COUNT = {"type": "integer", "minimum": 1}
+_ANSWER = {
+    "type": "object",
+    "properties": {
+        "approved": {"type": "boolean"},
+        "by": {"type": "string"},
+        "comment": {"type": "string"},
+        "at": {"type": "string", "format": "date-time"},
+    },
+    "required": ["approved", "by", "comment", "at"],
+}
 
 
 class Ports(NamedTuple):
@@ -24,7 +45,7 @@ class Ports(NamedTuple):
     Args:
         inputs: The input ports by name.
         outputs: The output ports by name.
-        any_input: Whether an input may have any further name, as those of a branch may.
+        any_input: Whether an input may have any further name, as those of a branch, switch, join or approval may.
     """
 
     inputs: dict[str, PortSpec]
@@ -32,45 +53,56 @@ class Ports(NamedTuple):
     any_input: bool = False
 
 
-def node_ports(node: Node, operations: Mapping[str, OperationSpec]) -> Ports | None:
-    """The ports of `node`; None where the operation that it uses is not known.
+def node_ports(
+    node: Node, operations: Mapping[str, OperationSpec], workflows: Mapping[str, Workflow] | None = None
+) -> Ports | None:
+    """The ports of `node`; None where what it uses is not known.
 
     Args:
         node: Any node.
-        operations: The known operations by id; sub-workflows among them by `#` and their id.
+        operations: The known operations by id. Workflows of the file whose types are known may be among them, by `#`
+            and their id.
+        workflows: The other workflows of the file by id: their outputs may have any type here, for telling it takes
+            the types of all their nodes.
     """
     if isinstance(node, BranchNode | SwitchNode | JoinNode | ApprovalNode):
-        return _control_ports(node)
-    operation = operations.get(node.uses)
-    if operation is None:
+        return _ports_of_any_input(node)
+    called = called_ports(node.uses, operations, workflows or {})
+    if called is None:
         return None
-    inputs = {port.name: port for port in operation.inputs}
-    outputs = {port.name: port for port in operation.outputs}
+    if isinstance(node, MapNode):
+        return _map_ports(node, called)
     if isinstance(node, LoopNode):
-        return Ports(inputs, outputs | {"iterations": PortSpec("iterations", {"type": "integer"})})
-    if not isinstance(node, MapNode):
-        return Ports(inputs, outputs)
-    if node.over in inputs:
-        inputs[node.over] = PortSpec(node.over, list_of(inputs[node.over].schema))
-    outputs = {"results": PortSpec("results", _results(operation, nullable=node.on_error == "collect"))}
-    if node.on_error == "collect":
-        outputs["errors"] = PortSpec("errors", list_of(_MAP_ERROR))
-    return Ports(inputs, outputs)
+        return Ports(called.inputs, {**called.outputs, "iterations": PortSpec("iterations", _COUNT)})
+    return called
 
 
-_ANSWER = {
-    "type": "object",
-    "properties": {
-        "approved": {"type": "boolean"},
-        "by": {"type": "string"},
-        "comment": {"type": "string"},
-        "at": {"type": "string"},
-    },
-    "required": ["approved", "by", "comment", "at"],
-}
+def called_ports(
+    uses: str, operations: Mapping[str, OperationSpec], workflows: Mapping[str, Workflow]
+) -> Ports | None:
+    """The ports of what a node `uses`: those of an operation, or the inputs and outputs of a workflow of the file.
+
+    Args:
+        uses: The id of an operation, or `#` and the id of a workflow.
+        operations: The known operations by id, and workflows of the file by `#` and their id.
+        workflows: Further workflows of the file by id.
+    """
+    operation = operations.get(uses)
+    if operation is not None:
+        return Ports(
+            {port.name: port for port in operation.inputs}, {port.name: port for port in operation.outputs}
+        )
+    workflow = workflows.get(uses.removeprefix(LOCAL)) if uses.startswith(LOCAL) else None
+    if workflow is None:
+        return None
+    inputs = {
+        one.name: PortSpec(one.name, one.schema, required=one.required, description=one.description)
+        for one in workflow.inputs
+    }
+    return Ports(inputs, {one.name: PortSpec(one.name, {}) for one in workflow.outputs})
 
 
-def _control_ports(node: BranchNode | SwitchNode | JoinNode | ApprovalNode) -> Ports:
+def _ports_of_any_input(node: BranchNode | SwitchNode | JoinNode | ApprovalNode) -> Ports:
     if isinstance(node, JoinNode):
         outputs = {"value": PortSpec("value", {}), "values": PortSpec("values", {"type": "object"})}
         return Ports({}, outputs, any_input=True)
@@ -80,11 +112,23 @@ def _control_ports(node: BranchNode | SwitchNode | JoinNode | ApprovalNode) -> P
         ways = [*(case.port for case in node.cases), "default"]
     else:
         ways = ["approved", "rejected"]
-    outputs = {name: PortSpec(name, {}) for name in ways}
+    value = PortSpec(
+        "value", {}, required=False, description=f"what goes on to {' or '.join(f'`{way}`' for way in ways)}"
+    )
+    outputs = {way: PortSpec(way, {}) for way in ways}
     if isinstance(node, ApprovalNode):
         outputs["answer"] = PortSpec("answer", _ANSWER)
-    value = PortSpec("value", {}, required=False, description="what goes on to one of the outputs")
     return Ports({"value": value}, outputs, any_input=True)
+
+
+def _map_ports(node: MapNode, called: Ports) -> Ports:
+    inputs = dict(called.inputs)
+    if node.over in inputs:
+        inputs[node.over] = PortSpec(node.over, list_of(inputs[node.over].schema))
+    outputs = {"results": PortSpec("results", _results(called, nullable=node.on_error == "collect"))}
+    if node.on_error == "collect":
+        outputs["errors"] = PortSpec("errors", list_of(_MAP_ERROR))
+    return Ports(inputs, outputs)
 
 
 def map_result(outputs: Mapping[str, Any]) -> Any:
@@ -107,16 +151,17 @@ def list_of(schema: Mapping[str, Any]) -> dict[str, Any]:
     return _hoist({"type": "array", "items": _without_definitions(schema)}, schema)
 
 
-def _results(operation: OperationSpec, *, nullable: bool) -> dict[str, Any]:
-    if len(operation.outputs) == 1:
-        item = operation.outputs[0].schema
+def _results(called: Ports, *, nullable: bool) -> dict[str, Any]:
+    ports = list(called.outputs.values())
+    if len(ports) == 1:
+        item = ports[0].schema
     else:
         item = {
             "type": "object",
-            "properties": {port.name: _without_definitions(port.schema) for port in operation.outputs},
-            "required": [port.name for port in operation.outputs if port.required],
+            "properties": {port.name: _without_definitions(port.schema) for port in ports},
+            "required": [port.name for port in ports if port.required],
         }
-        for port in operation.outputs:
+        for port in ports:
             item = _hoist(item, port.schema)
     if nullable:
         item = _hoist({"anyOf": [_without_definitions(item), {"type": "null"}]}, item)

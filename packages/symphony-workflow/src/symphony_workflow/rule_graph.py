@@ -29,17 +29,24 @@ from symphony_workflow.model import (
     Workflow,
     WorkflowInput,
 )
-from symphony_workflow.port_types import Schema, compatible
+from symphony_workflow.port_types import Schema, accepts, compatible
 from symphony_workflow.ports import Ports, node_ports
 
-PASSES_ON = (BranchNode, SwitchNode, ApprovalNode, JoinNode)
+DECISIONS = (BranchNode, SwitchNode, ApprovalNode)
+"""The kinds of node that choose one of their outputs, so that what follows the others is skipped."""
+
+PASSES_ON = (*DECISIONS, JoinNode)
 """The kinds of node whose outputs have the types of what they are given."""
 
-CALLERS = (MapNode, LoopNode, SubworkflowNode)
+REPEATING = (MapNode, LoopNode)
+"""The kinds of node that make several calls."""
+
+CALLERS = (*REPEATING, SubworkflowNode)
 """The kinds of node that may run a workflow of the file."""
 
 _KEPT_COMPARISONS = 20_000
 _JOINED_TYPES = 8
+_SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
 class Setting(NamedTuple):
@@ -99,8 +106,12 @@ class Graph:
         self._ports_by_kind: dict[Any, Ports | None] = {}
         self.ports: dict[str, Ports | None] = {id: self._ports_of(node) for id, node in self.nodes.items()}
         self.callers = {id for id, node in self.nodes.items() if _is_caller(node)}
+        self.repeating = {id for id, node in self.nodes.items() if isinstance(node, REPEATING)}
         self.expressing = {id for id, node in self.nodes.items() if has_expression(node)}
+        self.sound_uses: set[tuple[type, str, int | None]] = set()
+        self.sound_links: dict[tuple[int, str, int, str], tuple[Any, Any]] = {}
         self._fits: dict[tuple[int, int], tuple[Schema, Schema, str]] = {}
+        self._accepted: dict[tuple[int, type, Any], tuple[Schema, str]] = {}
         self._flows: dict[str, dict[str, Schema]] = defaultdict(dict)
         self._read_ends()
 
@@ -144,6 +155,26 @@ class Graph:
             # It keeps both alive: their ids are the key.
             known = self._fits[key] = (source, target, compatible(source, target).reason)
         return known[2]
+
+    def refusal(self, schema: Schema, value: Any) -> str:
+        """Why a literal is not of a type; most literals are short, and stand in many nodes."""
+        if type(value) not in _SCALARS:
+            return accepts(schema, value).reason
+        key = (id(schema), type(value), value)
+        known = self._accepted.get(key)
+        if known is None:
+            if len(self._accepted) > _KEPT_COMPARISONS:
+                self._accepted.clear()
+            known = self._accepted[key] = (schema, accepts(schema, value).reason)
+        return known[1]
+
+    def remember_sound(self, link: tuple[int, str, int, str], edge: DataEdge) -> None:
+        """Keep that edges between these ports of these kinds of node have no fault, where that is always so."""
+        source, target = self.ports.get(edge.source), self.ports.get(edge.target)
+        if source is not None and target is not None and not self._passes_on(edge.source):
+            if len(self.sound_links) > _KEPT_COMPARISONS:
+                self.sound_links.clear()
+            self.sound_links[link] = (source, target)  # it keeps both alive: their ids are in the key
 
     def source_schema(self, edge: DataEdge) -> Schema:
         """The type of what an edge carries, `{}` where it cannot be known."""
@@ -279,6 +310,7 @@ class Graph:
                 changed.add(node.id)
                 del self.nodes[node.id], self.ports[node.id]
                 self.callers.discard(node.id)
+                self.repeating.discard(node.id)
                 if node.id in self.expressing:
                     self.expressing.remove(node.id)
                     changed.add(INPUTS)
@@ -289,6 +321,8 @@ class Graph:
                 self.ports[node.id] = self._ports_of(node)
                 if _is_caller(node):
                     self.callers.add(node.id)
+                if isinstance(node, REPEATING):
+                    self.repeating.add(node.id)
                 if has_expression(node):
                     self.expressing.add(node.id)
                     changed.add(INPUTS)

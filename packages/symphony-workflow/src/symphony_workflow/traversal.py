@@ -6,7 +6,7 @@ on the numbers of a [Plan][symphony_workflow.plan.Plan].
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
 from symphony_sdk.errors import WorkflowError
 
@@ -14,9 +14,6 @@ from symphony_workflow.findings import nearest
 from symphony_workflow.model import INPUTS, LOCAL, DataEdge, Node, Workflow, WorkflowInput
 from symphony_workflow.plan import Plan
 from symphony_workflow.workflow_rules import used_inputs
-
-if TYPE_CHECKING:
-    import networkx
 
 
 def ancestors(plan: Plan, ids: Iterable[str]) -> list[str]:
@@ -175,8 +172,8 @@ def subgraph(workflow: Workflow, plan: Plan, ids: Iterable[str], part: Literal["
     )
 
 
-def to_networkx(workflow: Workflow) -> "networkx.MultiDiGraph[str]":
-    """The workflow as a graph of networkx, which has to be installed.
+def to_networkx(workflow: Workflow) -> Any:
+    """The workflow as a `networkx.MultiDiGraph`; networkx has to be installed.
 
     A node's attribute `node` is the node, an edge's attribute `edge` the edge and `kind` its kind. Edges from the
     inputs of the workflow start at the node `$inputs`, which is there only where there are such edges.
@@ -188,12 +185,12 @@ def to_networkx(workflow: Workflow) -> "networkx.MultiDiGraph[str]":
         WorkflowError: networkx is not installed.
     """
     try:
-        import networkx as nx  # its import costs half a second
+        import networkx as nx  # type: ignore[import-untyped] # its import costs half a second
     except ImportError as error:
         raise WorkflowError(
             "networkx is not installed", code="SYM-W089", hint="Install it: `uv pip install networkx`."
         ) from error
-    graph: networkx.MultiDiGraph[str] = nx.MultiDiGraph(id=workflow.id, name=workflow.name)
+    graph = nx.MultiDiGraph(id=workflow.id, name=workflow.name)
     graph.add_nodes_from((node.id, {"node": node}) for node in workflow.nodes)
     graph.add_edges_from(
         (edge.source, edge.target, {"edge": edge, "kind": edge.kind}) for edge in workflow.edges

@@ -9,8 +9,8 @@ from symphony_workflow.condition_rules import condition_faults
 from symphony_workflow.family_rules import calling_order, definition_spec, family_faults
 from symphony_workflow.findings import Fault, Finding, findings_of, invalid_workflow
 from symphony_workflow.model import INPUTS, Resources, Workflow
-from symphony_workflow.node_rules import node_faults
-from symphony_workflow.port_rules import edge_faults, input_faults, use_faults
+from symphony_workflow.node_rules import is_plain, node_faults
+from symphony_workflow.port_rules import input_faults, use_faults
 from symphony_workflow.rule_graph import Graph, Setting
 from symphony_workflow.ways import Ways
 from symphony_workflow.workflow_rules import workflow_faults
@@ -176,12 +176,12 @@ class _Checked:
     def _look_at(self, ids: Iterable[str]) -> None:
         graph, by_node = self.graph, self._by_node
         for id in ids:
-            found = list(edge_faults(graph, id))
+            found = list(input_faults(graph, id))
             node = graph.nodes.get(id)
             if node is not None:
-                found += node_faults(graph, node)
-                found += input_faults(graph, node)
-                found += condition_faults(graph, node)
+                if not is_plain(graph, node):
+                    found += node_faults(graph, node)
+                    found += condition_faults(graph, node)
                 found += use_faults(graph, node)
             if found:
                 by_node[id] = found

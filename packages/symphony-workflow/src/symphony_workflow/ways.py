@@ -22,9 +22,8 @@ from symphony_workflow.model import (
     Node,
     SwitchNode,
 )
-from symphony_workflow.rule_graph import Graph
+from symphony_workflow.rule_graph import DECISIONS, Graph
 
-_DECISIONS = (BranchNode, SwitchNode, ApprovalNode)
 _KEPT_ANSWERS = 64
 """How many decisions a node is known to depend on; of more, the first by name."""
 
@@ -62,7 +61,7 @@ class Ways:
         self._remembered: set[str] = set()
         starts = set()
         for id, node in graph.nodes.items():
-            if isinstance(node, _DECISIONS):
+            if isinstance(node, DECISIONS):
                 starts.add(id)
                 starts.update(graph.edges[number].target for number in graph.out.get(id, ()))
         for edge in graph.edges:
@@ -164,4 +163,4 @@ class Ways:
 
 def _decides(node: Node, port: str) -> bool:
     """Whether a value at the port says which way a decision went."""
-    return isinstance(node, _DECISIONS) and not (isinstance(node, ApprovalNode) and port == "answer")
+    return isinstance(node, DECISIONS) and not (isinstance(node, ApprovalNode) and port == "answer")
