@@ -1,6 +1,5 @@
 import ast
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -16,8 +15,9 @@ from symphony_workflow.expression_bounds import MAX_STEPS, size, steps
 from symphony_workflow.expression_syntax import MAX_NESTING, SyntaxFault, free_names, parse
 from symphony_workflow.expression_types import FUNCTIONS
 from symphony_workflow.expressions import BOOLEAN, check_expression, evaluate, expression_names
+from symphony_workflow.testing import examples
 
-EXAMPLES = int(os.environ.get("SYMPHONY_FUZZ_EXAMPLES", "200"))
+EXAMPLES = examples(200)
 INTEGER, STRING, NUMBER = {"type": "integer"}, {"type": "string"}, {"type": "number"}
 REPORT = {
     "$ref": "#/$defs/Report",
