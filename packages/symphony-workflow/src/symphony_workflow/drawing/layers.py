@@ -17,7 +17,10 @@ MAX_BENDS = 20_000
 """With more bends, lines lead straight across the layers between their ends."""
 
 _ORDER_ROUNDS = 4
-_PLACE_ROUNDS = 6
+_PLACE_ROUNDS = 12
+_BEND_WEIGHT, _ALONE_WEIGHT = 8.0, 0.1
+_STRAIGHTEN = 3
+"""How many times more a bend follows a bend than a box, so that long lines run straight."""
 
 
 class Layers(NamedTuple):
@@ -89,16 +92,16 @@ def place(found: Layers, widths: Sequence[float], gap: float) -> list[float]:
             middle[cell] = x - right / 2
     for round in range(_PLACE_ROUNDS):
         down = round % 2 == 0
-        sequence = range(len(found.rows)) if down else range(len(found.rows) - 1, -1, -1)
-        for number in sequence:
-            row = found.rows[number]
+        for number in range(len(found.rows)) if down else range(len(found.rows) - 1, -1, -1):
             wanted, weights = [], []
-            for cell in row:
+            for cell in (row := found.rows[number]):
                 near = above[cell] if down else below[cell]
-                if round == _PLACE_ROUNDS - 1:
+                if round >= _PLACE_ROUNDS // 2:
                     near = above[cell] + below[cell]
+                if cell >= boxes and (bent := [one for one in near if one >= boxes]):
+                    near = near + bent * _STRAIGHTEN
                 wanted.append(sum([middle[one] for one in near]) / len(near) if near else middle[cell])
-                weights.append(8.0 if cell >= boxes else 1.0 if near else 0.1)
+                weights.append(_BEND_WEIGHT if cell >= boxes else 1.0 if near else _ALONE_WEIGHT)
             for cell, x in zip(row, _apart(wanted, weights, offsets[number]), strict=True):
                 middle[cell] = x
     left = min((middle[cell] - widths[cell] / 2 for row in found.rows for cell in row), default=0.0)

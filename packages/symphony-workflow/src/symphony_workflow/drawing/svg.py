@@ -26,7 +26,7 @@ _STYLE = """\
 .t{font:600 16px system-ui,sans-serif;fill:#0f172a}.w{font:10px system-ui,sans-serif;fill:#64748b;text-anchor:middle;
 paint-order:stroke;stroke:#fff;stroke-width:4px;stroke-linejoin:round}.w.conditional{fill:#b45309}
 .s{fill:#fff;stroke-width:1.5}path.l{fill:none;stroke:#94a3b8;stroke-width:1.5}path.l.conditional{stroke:#d97706;
-stroke-dasharray:6 4}path.l.control{stroke-dasharray:2 4}.a{fill:#94a3b8}.a.conditional{fill:#d97706}
+stroke-dasharray:6 4}path.l.order{stroke-dasharray:2 4}.a{fill:#94a3b8}.a.conditional{fill:#d97706}
 .operator{stroke:#2563eb;fill:#eff6ff}.instrument{stroke:#7c3aed;fill:#f5f3ff}.control{stroke:#0d9488;fill:#f0fdfa}
 .choice{stroke:#b45309;fill:#fffbeb}.approval{stroke:#be185d;fill:#fdf2f8}.port{stroke:#15803d;fill:#f0fdf4}
 .unknown{stroke:#dc2626;fill:#fff;stroke-dasharray:4 3}
@@ -54,16 +54,15 @@ def to_svg(workflow: Workflow) -> str:
     """
     parts: list[str] = []
     top, right = _MARGIN, 0.0
-    for figure in figures(workflow):
+    for figure in (drawn := figures(workflow)):
         panel = _panel(figure, top)
         parts += panel.parts
         top = panel.bottom + _MARGIN
         right = max(right, panel.right)
     wide, high = _number(right + _MARGIN), _number(top)
-    first, *_ = figures(workflow)[:1]
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide}" height="{high}" viewBox="0 0 {wide} {high}" '
-        f'role="img" aria-label={quoteattr(first.title)}>'
+        f'role="img" aria-label={quoteattr(drawn[0].title)}>'
     )
     background = f'<rect class="b" width="{wide}" height="{high}"/>'
     return "\n".join([head, f"<style>{_STYLE}</style>", background, *parts, "</svg>", ""])
@@ -148,15 +147,16 @@ def _lines(figure: Figure, found: Layers, ways: list[list[_Way]]) -> Iterator[st
             course.append(f"C{_number(way.x1)} {half} {_number(way.x2)} {half} {_number(way.x2)} {_number(way.y2)}")
         source, target = figure.boxes[line.source].name, figure.boxes[line.target].name
         note = f"{source} → {target}" + (f": {line.label}" if line.label else "")
-        yield f'<g><title>{escape(note)}</title><path class="l {line.style}" d="{"".join(course)}"/>'
+        css = "order" if line.style == "control" else line.style
+        yield f'<g><title>{escape(note)}</title><path class="l {css}" d="{"".join(course)}"/>'
         x, y, away = (first.x1, first.y1, 7) if found.upward[number] else (last.x2, last.y2, -7)
         tip = f"M{_number(x)} {_number(y)}l-4 {away}h8z"
-        yield f'<path class="a {line.style}" d="{tip}"/></g>'
+        yield f'<path class="a {css}" d="{tip}"/></g>'
         if line.label and (line.style == "conditional" or len(figure.lines) <= _MAX_LABELS):
             turn = channels[last.y2] = channels.get(last.y2, -1) + 1
             x, y = _point(last, (0.5, 0.34, 0.66)[turn % 3])
             labels.append(
-                f'<text class="w {line.style}" x="{_number(x)}" y="{_number(y + 3)}">{escape(line.label)}</text>'
+                f'<text class="w {css}" x="{_number(x)}" y="{_number(y + 3)}">{escape(line.label)}</text>'
             )
     yield from labels
 
@@ -186,7 +186,7 @@ def _shape(kind: str, x: float, y: float, wide: float) -> str:
         case "approval":
             return _polygon(css, x, y, [(12, 0), (wide - 12, 0), (wide, 46), (0, 46)])
         case "map":
-            return "".join(_rect(css, x + by, y - by, wide, 4) for by in (6, 3, 0))
+            return "".join(_rect(css, x + by, y + by, wide, 4) for by in (6, 3, 0))
         case "loop" | "subworkflow":
             inner = _rect(css, x + 4, y + 4, wide - 8, 4 if kind == "subworkflow" else 16, _HEIGHT - 8)
             return _rect(css, x, y, wide, 6 if kind == "subworkflow" else 20) + inner
