@@ -1,6 +1,6 @@
 """Workflows as compact binary files, `.symwf`: a header, and MessagePack of the document's rows.
 
-The header is [MAGIC][symphony_workflow.binary.MAGIC], the version of the container, its flags and the CRC-32 of what
+The header is [BINARY_MAGIC][symphony_workflow.codec.BINARY_MAGIC], the version of the container, its flags and the CRC-32 of what
 follows. The rows hold the whole JSON document, the number of its format included, so that an older file takes the
 same migrations as one of JSON.
 """
@@ -14,13 +14,11 @@ import msgspec
 from symphony_sdk.errors import WorkflowError
 
 from symphony_workflow.binary_rows import RowFault, Rows, from_rows, to_rows
-from symphony_workflow.codec import MAX_BYTES
+from symphony_workflow.codec import BINARY_MAGIC, MAX_BYTES
 from symphony_workflow.document import from_document, to_document
 from symphony_workflow.migrations import MIGRATIONS, Migration
 from symphony_workflow.model import INPUTS, Workflow
 
-MAGIC = b"\x89SYMWF\r\n"
-"""How every binary workflow begins: no text does, and a transfer that mends line ends breaks it visibly."""
 VERSION = 1
 """The version of the container that this package reads and writes."""
 
@@ -76,7 +74,7 @@ def pack(document: dict[str, Any], *, compress: bool = True) -> bytes:
         deflated = zlib.compress(body, _LEVEL)
         if len(body) // _MAX_RATIO < len(deflated) < len(body):
             body, flags = deflated, _DEFLATED
-    return _HEADER.pack(MAGIC, VERSION, flags, zlib.crc32(body)) + body
+    return _HEADER.pack(BINARY_MAGIC, VERSION, flags, zlib.crc32(body)) + body
 
 
 def unpack(data: bytes, *, file: str = "") -> Any:
@@ -100,7 +98,7 @@ def unpack(data: bytes, *, file: str = "") -> Any:
 def _body(data: bytes, file: str) -> bytes:
     if len(data) > MAX_BYTES:
         raise _damaged(f"it has {len(data):,} bytes; at most {MAX_BYTES:,} are read", file)
-    if not data.startswith(MAGIC):
+    if not data.startswith(BINARY_MAGIC):
         raise _damaged("it does not begin as one", file)
     if len(data) < _HEADER.size:
         raise _damaged(f"it ends after {len(data)} bytes, within its header", file)

@@ -43,7 +43,7 @@ class Rows(NamedTuple):
 
     strings: Annotated[list[str], _Table]
     shapes: Annotated[list[int], _Table]
-    values: Annotated[list[None | bool | int | float | str], _Table]
+    values: Annotated[list[bool | int | float | str | None], _Table]
 
 
 class RowFault(ValueError):
@@ -102,9 +102,7 @@ class _Places(dict[str, tuple[str, str] | None]):
         return halves
 
 
-def _count(
-    value: Any, strings: Counter[str], shapes: Counter[tuple[str, ...]], places: _Places
-) -> None:
+def _count(value: Any, strings: Counter[str], shapes: Counter[tuple[str, ...]], places: _Places) -> None:
     kind = type(value)
     if kind is str:
         for text in places[value] or (value,):

@@ -203,9 +203,9 @@ def new_key(path: str | os.PathLike[str]) -> "Ed25519PrivateKey":
     made: list[Path] = []
     try:
         for target, text, mode in ((Path(path), private, 0o600), (public_path(path), public, 0o644)):
-            with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as stream:
-                made.append(target)
-                stream.write(text)
+            target.touch(mode, exist_ok=False)
+            made.append(target)
+            target.write_bytes(text)
     except OSError as error:
         for written in made:
             written.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """Workflows in the language of Graphviz."""
 
 from symphony_workflow.drawing.figure import Box, Figure, Style, figures
+from symphony_workflow.drawing.text import printable
 from symphony_workflow.model import Workflow
 
 _SHAPES = {
@@ -28,7 +29,7 @@ def to_dot(workflow: Workflow) -> str:
     """
     first, *inner = figures(workflow)
     lines = [
-        f"digraph {_quoted(workflow.id)} {{",
+        f"digraph {_quoted(printable(workflow.id))} {{",
         f"  label={_quoted(first.title)} labelloc=t",
         '  node [shape=box fontname="sans-serif" fontsize=11]',
         '  edge [fontname="sans-serif" fontsize=9]',

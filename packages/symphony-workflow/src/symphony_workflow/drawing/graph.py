@@ -6,6 +6,7 @@ Where two cross without meeting, the one that leads down passes over the other.
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from symphony_workflow.drawing.canvas import DOWN, LEFT, RIGHT, UP, Canvas
 from symphony_workflow.drawing.figure import Figure, Style, figures
@@ -43,7 +44,8 @@ class _Net:
     Args:
         source: The column that it leaves at.
         style: How it is drawn.
-        upward: Whether the arrow is at its source.
+        upward: Whether its lines lead up, so that no arrow is at their lower ends.
+        tipped: Whether the arrow is where it leaves.
         lines: The line of the figure to each cell below.
         targets: The column that it arrives at, by cell below.
     """
@@ -51,6 +53,7 @@ class _Net:
     source: int
     style: Style
     upward: bool
+    tipped: bool
     lines: dict[int, int]
     targets: dict[int, int] = field(default_factory=dict)
 
@@ -73,7 +76,7 @@ def _columns(found: Layers, widths: list[int]) -> list[int]:
     middle = place(found, widths, _GAP)
     left = [round(x - wide / 2) for x, wide in zip(middle, widths, strict=True)]
     for row in found.rows:
-        for cell, after in zip(row, row[1:], strict=False):
+        for cell, after in pairwise(row):
             left[after] = max(left[after], left[cell] + widths[cell] + _GAP)
     return left
 
@@ -89,7 +92,7 @@ class _Drawing:
         # What leads down from each cell: the line to each cell below.
         self._below: list[dict[int, int]] = [{} for _ in widths]
         for line, path in enumerate(found.paths):
-            for upper, lower in zip(path, path[1:], strict=False):
+            for upper, lower in pairwise(path):
                 self._below[upper][lower] = line
 
     def lines(self) -> list[str]:
@@ -114,7 +117,7 @@ class _Drawing:
         self._arrive(nets)
         first = top
         for net in nets:
-            if net.upward:
+            if net.tipped:
                 self._canvas.text(top, net.source, "▲")
                 first = top + 1
         tracks = _tracks(nets)
@@ -132,7 +135,7 @@ class _Drawing:
         nets: dict[tuple[Style, bool], _Net] = {}
         for below, line in self._below[cell].items():
             style, upward = self._figure.lines[line].style, self._found.upward[line]
-            net = nets.setdefault((style, upward), _Net(0, style, upward, {}))
+            net = nets.setdefault((style, upward), _Net(0, style, upward, upward and cell < self._boxes, {}))
             net.lines[below] = line
         middle = self._left[cell] + self._widths[cell] // 2
         for number, net in enumerate(nets.values()):
@@ -201,6 +204,6 @@ def _tracks(nets: list[_Net]) -> list[int]:
         low, high = spans[number]
         if low < high:
             track = next((track for track, end in enumerate(ends) if end < low), len(ends))
-            ends[track:track + 1] = [high]
+            ends[track : track + 1] = [high]
             tracks[number] = track
     return tracks

@@ -8,6 +8,7 @@ Mathematical Statistics 26, 1955) moves those that would overlap no further than
 
 from bisect import bisect_right, insort
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from symphony_workflow.drawing.figure import Figure
@@ -48,7 +49,9 @@ def layers(figure: Figure) -> Layers:
     order = drawing_order(len(figure.boxes), [(line.source, line.target) for line in figure.lines])
     number = {box: index for index, box in enumerate(order)}
     ends = [
-        (line.source, line.target) if number[line.source] < number[line.target] else (line.target, line.source)
+        (line.source, line.target)
+        if number[line.source] < number[line.target]
+        else (line.target, line.source)
         for line in figure.lines
     ]
     level = _levels(figure, order, ends)
@@ -129,7 +132,7 @@ def _neighbours(count: int, paths: Iterable[list[int]]) -> tuple[list[list[int]]
     above: list[list[int]] = [[] for _ in range(count)]
     below: list[list[int]] = [[] for _ in range(count)]
     for path in paths:
-        for upper, lower in zip(path, path[1:], strict=False):
+        for upper, lower in pairwise(path):
             below[upper].append(lower)
             above[lower].append(upper)
     return above, below
@@ -151,8 +154,7 @@ def _order(rows: list[list[int]], above: list[list[int]], below: list[list[int]]
                     for cell in row
                 }
                 row.sort(key=wanted.__getitem__)
-                for index, cell in enumerate(row):
-                    place[cell] = index
+                place.update({cell: index for index, cell in enumerate(row)})
             crossings = _crossings(rows, below)
             if crossings < fewest:
                 best, fewest = [row[:] for row in rows], crossings
@@ -162,7 +164,7 @@ def _order(rows: list[list[int]], above: list[list[int]], below: list[list[int]]
 def _crossings(rows: list[list[int]], below: list[list[int]]) -> int:
     """How many pairs of lines cross, by counting inversions."""
     total = 0
-    for upper, lower in zip(rows, rows[1:], strict=False):
+    for upper, lower in pairwise(rows):
         place = {cell: index for index, cell in enumerate(lower)}
         seen: list[int] = []
         for cell in upper:

@@ -60,7 +60,11 @@ def _body(figure: Figure, prefix: str, indent: str) -> list[str]:
 
 def _quoted(text: str) -> str:
     """A string of Mermaid: all but letters, digits and a few harmless signs become its entities."""
-    return '"' + re.sub(r"[^\w \n.,:;→/()+-]", lambda char: f"#{ord(char[0])};", text).replace("\n", "<br/>") + '"'
+    return (
+        '"'
+        + re.sub(r"[^\w \n.,:;→/()+-]", lambda char: f"#{ord(char[0])};", text).replace("\n", "<br/>")
+        + '"'
+    )
 
 
 def _front_matter(text: str) -> str:

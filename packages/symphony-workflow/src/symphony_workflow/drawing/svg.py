@@ -5,6 +5,7 @@ reader's screen is light or dark. Whatever an author wrote is text or an attribu
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
@@ -93,7 +94,9 @@ def _panel(figure: Figure, top: float) -> _Panel:
     below = top + _TITLE
     ys = [below + number * (_HEIGHT + _CHANNEL) for number in range(len(found.rows))]
     parts = [f'<text class="t" x="{_number(_MARGIN)}" y="{_number(top + 14)}">{escape(figure.title)}</text>']
-    parts += _lines(figure, found, _ways(figure, found, middle, widths, [ys[row_of[c]] for c in range(len(widths))]))
+    parts += _lines(
+        figure, found, _ways(figure, found, middle, widths, [ys[row_of[c]] for c in range(len(widths))])
+    )
     for number, box in enumerate(figure.boxes):
         parts += _box(box, middle[number] - widths[number] / 2, ys[row_of[number]], widths[number])
     right = max((x + wide / 2 for x, wide in zip(middle, widths, strict=True)), default=0.0)
@@ -113,7 +116,7 @@ def _ways(
     leaving: list[list[tuple[float, int, int]]] = [[] for _ in widths]
     arriving: list[list[tuple[float, int, int]]] = [[] for _ in widths]
     for line, path in enumerate(found.paths):
-        for piece, (upper, lower) in enumerate(zip(path, path[1:], strict=False)):
+        for piece, (upper, lower) in enumerate(pairwise(path)):
             leaving[upper].append((middle[lower], line, piece))
             arriving[lower].append((middle[upper], line, piece))
     ends: list[dict[tuple[int, int], float]] = []
@@ -128,7 +131,7 @@ def _ways(
     return [
         [
             _Way(starts[line, piece], tops[upper] + _HEIGHT, stops[line, piece], tops[lower])
-            for piece, (upper, lower) in enumerate(zip(path, path[1:], strict=False))
+            for piece, (upper, lower) in enumerate(pairwise(path))
         ]
         for line, path in enumerate(found.paths)
     ]
@@ -144,7 +147,9 @@ def _lines(figure: Figure, found: Layers, ways: list[list[_Way]]) -> Iterator[st
             if way is not first:
                 course.append(f"V{_number(way.y1)}")
             half = _number((way.y1 + way.y2) / 2)
-            course.append(f"C{_number(way.x1)} {half} {_number(way.x2)} {half} {_number(way.x2)} {_number(way.y2)}")
+            course.append(
+                f"C{_number(way.x1)} {half} {_number(way.x2)} {half} {_number(way.x2)} {_number(way.y2)}"
+            )
         source, target = figure.boxes[line.source].name, figure.boxes[line.target].name
         note = f"{source} → {target}" + (f": {line.label}" if line.label else "")
         css = "order" if line.style == "control" else line.style
@@ -180,7 +185,9 @@ def _shape(kind: str, x: float, y: float, wide: float) -> str:
     css = f'class="s {_CLASSES.get(kind, "control")}"'
     match kind:
         case "branch" | "switch":
-            return _polygon(css, x, y, [(10, 0), (wide - 10, 0), (wide, 23), (wide - 10, 46), (10, 46), (0, 23)])
+            return _polygon(
+                css, x, y, [(10, 0), (wide - 10, 0), (wide, 23), (wide - 10, 46), (10, 46), (0, 23)]
+            )
         case "join":
             return _polygon(css, x, y, [(0, 0), (wide, 0), (wide - 12, 46), (12, 46)])
         case "approval":
