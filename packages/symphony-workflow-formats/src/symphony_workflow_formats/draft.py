@@ -128,7 +128,14 @@ class Graph:
         return draft
 
     def operation(
-        self, key: Hashable, name: str, type_name: str, *, original: str, **fields: Any
+        self,
+        key: Hashable,
+        name: str,
+        type_name: str,
+        *,
+        original: str,
+        kind: type[Any] | None = None,
+        **fields: Any,
     ) -> NodeDraft:
         """Add a node for a type of the other program: the operation it is mapped to, or a placeholder with a note.
 
@@ -137,10 +144,11 @@ class Graph:
             name: What to name it after.
             type_name: The node type.
             original: What a note calls the node.
+            kind: What the node is to be; an operator or instrument where None.
             fields: Fields of the node.
         """
         mapping = self.importing.mapping.get(type_name)
-        kind = InstrumentNode if mapping and mapping.kind == "instrument" else OperatorNode
+        kind = kind or (InstrumentNode if mapping and mapping.kind == "instrument" else OperatorNode)
         uses = mapping.uses if mapping else self.importing.placeholder(type_name)
         draft = self.node(key, name, kind, uses=uses, **fields)
         draft.mapping = mapping
