@@ -17,9 +17,17 @@ from symphony_workflow import (
 
 from symphony_workflow_formats.cwl_conditions import condition_of
 from symphony_workflow_formats.cwl_documents import entries, local_id, named, processes_of, source_of, texts
-from symphony_workflow_formats.cwl_steps import SWITCHES, Gate, Source, native_uses, path_of, policies_of
+from symphony_workflow_formats.cwl_steps import (
+    NAMESPACE,
+    SWITCHES,
+    Gate,
+    Source,
+    native_uses,
+    path_of,
+    policies_of,
+)
 from symphony_workflow_formats.cwl_types import is_optional, schema_of, type_of
-from symphony_workflow_formats.draft import Graph, Importing, NodeDraft
+from symphony_workflow_formats.draft import WHOLE, Graph, Importing, NodeDraft
 from symphony_workflow_formats.parsing import MAX_DEPTH, parse_yaml
 from symphony_workflow_formats.shapes import as_object, as_text, wrong_shape
 
@@ -43,10 +51,16 @@ def read(data: bytes, *, name: str, mapping: Mapping[str, NodeMapping]) -> Impor
     importing = Importing("cwl", "tool", mapping)
     root = importing.graph("", name)
     root.name = str(workflow.get("label") or "")
-    _Reader(importing, packed).fill(root, workflow, "")
-    root.metadata |= {
-        key: value for key, value in file.items() if key in ("cwlVersion", "$namespaces", "$schemas")
+    reader = _Reader(importing, packed)
+    reader.fill(root, workflow, "")
+    spaces = as_object(file.get("$namespaces") or {}, "$namespaces")
+    kept = {
+        "cwlVersion": file["cwlVersion"],
+        "$namespaces": {key: value for key, value in spaces.items() if value != NAMESPACE},
+        "$schemas": file.get("$schemas"),
+        "packed": list(reader.packed_tools.values()),
     }
+    root.metadata |= {key: value for key, value in kept.items() if value}
     return importing.finish(root)
 
 
@@ -63,6 +77,7 @@ class _Reader:
         self._packed = packed
         self._made: dict[str, Graph] = {}
         self._depth = 0
+        self.packed_tools: dict[str, dict[str, Any]] = {}
 
     def fill(self, graph: Graph, workflow: Mapping[str, Any], prefix: str) -> None:
         """Make nodes and edges of the steps of a workflow.
@@ -116,6 +131,9 @@ class _Reader:
             name = local_id(str(process.get("id") or "")) or step.rpartition("/")[2]
             key = step
         if process.get("class") != "Workflow":
+            if isinstance(run, str):
+                self.packed_tools[name] = dict(process)
+                return name, None, f"#{name}"
             if process.get("class") not in ("CommandLineTool", "ExpressionTool", "Operation"):
                 raise wrong_shape(f"step {step}.run.class", "a class of process", process.get("class"))
             return name, None, process
@@ -188,7 +206,7 @@ class _Filling:
         kept: dict[str, Any] = {}
         for id, one in entries(self._workflow, "outputs", "the workflow", "type").items():
             name = self._graph.output_names.of(id)
-            source = self._merged(("output", id), id, one, "outputSource", f"output {id}")
+            source = self._merged(("output", id), id, one, "outputSource", f"the output {id}", WHOLE)
             if source is not None and source.node == INPUTS:
                 passing = self._graph.node(("output", id), f"{id}-out", JoinNode)
                 passing.metadata["cwl"] = {"sources": {}}
@@ -196,7 +214,7 @@ class _Filling:
                 source = Source(passing.id, "value")
             if source is None:
                 self._importing.note(
-                    f"{self._prefix}{id}", "", f"the output {id}", "it has no source", "it is left out"
+                    WHOLE, "", f"the output {self._prefix}{id}", "it has no source", "it is left out"
                 )
                 continue
             self._graph.outputs[name] = WorkflowOutput(name, source.node, source.port)
@@ -262,9 +280,10 @@ class _Filling:
             **{
                 key: value
                 for key, value in step.items()
-                if key not in ("in", "out", "run", "label", "id", "when")
+                if key not in ("in", "out", "run", "label", "id", "when", "scatter")
             },
             **({"run": run} if run is not None else {}),
+            **({"scatter": scatter} if scatter and not mapped else {}),
             "out": outs,
         }
         for what in unsaid:
@@ -289,7 +308,9 @@ class _Filling:
                     "it is an expression of CWL",
                     "the input takes its source as it is; the text is kept in the metadata",
                 )
-            source = self._merged((id, name), f"{id}-{name}", one, "source", f"{id}.{name}")
+            source = self._merged(
+                (id, name), f"{id}-{name}", one, "source", f"{id}.{name}", f"{self._prefix}{id}"
+            )
             if source is None and "default" in one:
                 draft.params[port] = one["default"]
             elif "default" in one:
@@ -335,7 +356,9 @@ class _Filling:
         )
         return None
 
-    def _merged(self, key: Any, name: str, one: Mapping[str, Any], field: str, place: str) -> Source | None:
+    def _merged(
+        self, key: Any, name: str, one: Mapping[str, Any], field: str, place: str, original: str
+    ) -> Source | None:
         """Where the value of an input comes from; a node that brings several sources together where there are several."""
         references = texts(one.get(field), place)
         sources = []
@@ -349,9 +372,9 @@ class _Filling:
         if alone or not sources:
             if sources and sources[0].conditional:
                 self._importing.note(
-                    f"{self._prefix}{place}",
+                    original,
                     sources[0].node,
-                    "a value from a step that has a condition",
+                    f"the source of {place}, from a step that has a condition",
                     "CWL gives null where the condition does not hold",
                     "what takes it is skipped too",
                 )
@@ -367,7 +390,7 @@ class _Filling:
                 ("merge", key),
                 f"{name}-merge",
                 f"link-{merge or 'merge_nested'}",
-                original=f"{self._prefix}{place}",
+                original=original,
             )
             port = node.output(MERGED)
         node.metadata["cwl"] = {"sources": about}

@@ -20,6 +20,8 @@ SWITCHES = frozenset(
 """Requirements that only allow what a workflow then uses."""
 NATIVE = "Symphony"
 """The hint in which the writer keeps what CWL has no word for."""
+NAMESPACE = "urn:symphony:"
+"""What the prefix of that hint stands for."""
 
 
 class Source(NamedTuple):

@@ -21,12 +21,9 @@ from symphony_workflow import (
 
 from symphony_workflow_formats.cwl_conditions import condition_of
 from symphony_workflow_formats.cwl_documents import named
-from symphony_workflow_formats.cwl_steps import NATIVE
+from symphony_workflow_formats.cwl_steps import NAMESPACE, NATIVE
 from symphony_workflow_formats.cwl_types import schema_of, type_of
 from symphony_workflow_formats.draft import WHOLE
-
-NAMESPACE = "urn:symphony:"
-"""What the prefix `symphony` of hints stands for."""
 
 
 def write(document: Mapping[str, Any]) -> ExportedWorkflow:
@@ -42,19 +39,19 @@ def write(document: Mapping[str, Any]) -> ExportedWorkflow:
     notes: list[FormatNote] = []
     inside = {one.id: one for one in workflow.workflows}
     kept = _kept(workflow)
+    main = _Process(workflow, inside, notes, "").written()
+    others = [
+        {"id": one.id, **_Process(one, inside, notes, f"{one.id}/").written()} for one in inside.values()
+    ]
+    others += [one for one in kept.get("packed", []) if isinstance(one, dict)]
+    native = any(_uses_hint(one) for one in (main, *others))
+    spaces = {**({"symphony": NAMESPACE} if native else {}), **_object(kept.get("$namespaces"))}
     head = {
         "cwlVersion": "v1.2",
-        "$namespaces": {"symphony": NAMESPACE, **_object(kept.get("$namespaces"))},
+        **({"$namespaces": spaces} if spaces else {}),
         **({"$schemas": kept["$schemas"]} if "$schemas" in kept else {}),
     }
-    main = _Process(workflow, inside, notes, "").written()
-    if not inside:
-        file = {**head, **main}
-    else:
-        packed = [
-            {"id": one.id, **_Process(one, inside, notes, f"{one.id}/").written()} for one in inside.values()
-        ]
-        file = {**head, "$graph": [{"id": "main", **main}, *packed]}
+    file = {**head, "$graph": [{"id": "main", **main}, *others]} if others else {**head, **main}
     text = yaml.dump(file, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
     return ExportedWorkflow(text.encode(), tuple(notes))
 
@@ -321,7 +318,16 @@ class _Process:
         self._notes.append(FormatNote(f"{self._prefix}{node}" or WHOLE, made, what, why, instead))
 
 
-_OWN = ("outputs", "requirements", "cwlVersion", "$namespaces", "$schemas")
+_OWN = ("outputs", "requirements", "cwlVersion", "$namespaces", "$schemas", "packed")
+
+
+def _uses_hint(process: Mapping[str, Any]) -> bool:
+    steps = _object(process.get("steps")).values()
+    return any(
+        one.get("class") == f"symphony:{NATIVE}"
+        for step in steps
+        for one in named(step.get("hints"), "class")
+    )
 
 
 def _input(one: Any) -> dict[str, Any]:
