@@ -21,7 +21,16 @@ from symphony_sdk.events import (
 )
 from symphony_sdk.ports.executor import ExecutorPort, NodeCall, NodeEvent
 from symphony_sdk.values import encode
-from symphony_workflow.model import BranchNode, MapNode, RetryPolicy
+from symphony_workflow.model import (
+    LOCAL,
+    BranchNode,
+    Expression,
+    InstrumentNode,
+    MapNode,
+    Node,
+    OperatorNode,
+    RetryPolicy,
+)
 from symphony_workflow.state import NodeState, RunState
 
 from pit_dag_tracker.dispatcher import Dispatcher, Key
@@ -34,6 +43,8 @@ from pit_dag_tracker.log import EventLog
 from pit_dag_tracker.recovery import Remains
 from pit_dag_tracker.spill import INLINE, Spill, artifact_ids
 from pit_dag_tracker.wiring import Wiring, test
+
+RunnableNode = InstrumentNode | OperatorNode | MapNode | BranchNode
 
 MOST_UNWRITTEN = 20_000
 """Events that may wait for the disk before no further node is handed out."""
@@ -48,6 +59,36 @@ _NULL = encode(None)
 _ONCE = RetryPolicy()
 
 Stop = Literal["pause", "close", "cancel"]
+
+
+def runnable(nodes: list[Node]) -> list[RunnableNode]:
+    """The nodes of a plan, all of which a scheduler can run.
+
+    Args:
+        nodes: Nodes of any kind.
+
+    Raises:
+        RunError: There is a node of a kind, or with a parameter, that it cannot run.
+    """
+    taken: list[RunnableNode] = []
+    for node in nodes:
+        if not isinstance(node, RunnableNode):
+            raise _cannot_run(node, f"is of the kind {node.control!r}")
+        if not isinstance(node, BranchNode) and node.uses.startswith(LOCAL):
+            raise _cannot_run(node, f"runs the workflow {node.uses!r}")
+        if any(isinstance(value, Expression) for value in node.params.values()):
+            raise _cannot_run(node, "computes a parameter with an expression")
+        taken.append(node)
+    return taken
+
+
+def _cannot_run(node: Node, why: str) -> RunError:
+    return RunError(
+        f"node {node.id!r} {why}, which this tracker cannot run",
+        code="SYM-W051",
+        hint="Upgrade pit-dag-tracker, or draw the node with operators, maps and branches.",
+        details={"node": node.id},
+    )
 
 
 class Scheduler:
@@ -82,7 +123,7 @@ class Scheduler:
         self.feed = feed
         self._run = run
         self._plan = ledger.plan
-        self._nodes = ledger.plan.nodes
+        self._nodes = runnable(ledger.plan.nodes)
         self._wiring = wiring
         self._spill = spill
         self._loop = asyncio.get_running_loop()

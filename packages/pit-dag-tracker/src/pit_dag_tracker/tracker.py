@@ -26,7 +26,7 @@ from pit_dag_tracker.ledger import Ledger
 from pit_dag_tracker.log import EventLog
 from pit_dag_tracker.owner import Owner
 from pit_dag_tracker.recovery import Remains, replay, revive
-from pit_dag_tracker.scheduler import Scheduler
+from pit_dag_tracker.scheduler import Scheduler, runnable
 from pit_dag_tracker.spill import Spill
 from pit_dag_tracker.tables import RunRow, add_run, cancel_run, find_run, take_run
 from pit_dag_tracker.wiring import Wiring, workflow_inputs
@@ -62,7 +62,8 @@ class Tracker:
 
         Raises:
             WorkflowError: The workflow has no order, or an input is missing.
-            RunError: The executor is unknown or cannot place a node, or the log cannot be written.
+            RunError: The executor is unknown or cannot place a node, a node is of a kind that cannot be run, or the
+                log cannot be written.
         """
         workflow, ledger, wiring = await asyncio.to_thread(_compile, request)
         executor = await self._executor(request.executor)
@@ -385,6 +386,7 @@ def _compile(request: RunRequest) -> tuple[Workflow, Ledger, Wiring]:
     """What a run needs of its workflow; takes a while where that is large, so it belongs in a thread."""
     workflow = from_document(request.workflow)
     ledger = Ledger(compile_plan(workflow))
+    runnable(ledger.plan.nodes)
     return workflow, ledger, Wiring(ledger.plan, workflow_inputs(workflow, request.inputs))
 
 
