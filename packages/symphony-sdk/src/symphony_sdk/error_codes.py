@@ -343,6 +343,41 @@ CATALOGUE: dict[str, ErrorCode] = {
         "The workflow is sound, but the tracker that is installed cannot run a node of this kind, or one whose "
         "parameter is an expression. Nothing was started. Upgrade the tracker, or draw the node differently.",
     ),
+    "SYM-W060": ErrorCode(
+        "Binary workflow is damaged",
+        "The file is not a binary workflow, was cut off or changed on its way, or claims more than it holds. Nothing "
+        "of it was read. Fetch it again, or export the workflow again from its JSON.",
+    ),
+    "SYM-W061": ErrorCode(
+        "Binary workflow is of a newer container",
+        "A newer Symphony wrote the file, in a container that this one does not know. Upgrade this one, or export "
+        "the workflow as JSON where it was made.",
+    ),
+    "SYM-W062": ErrorCode(
+        "Signature cannot be read",
+        "There is no file of a signature beside the workflow, or what is there is not the signature of a workflow. "
+        "`symphony sign FLOW --key KEY` makes one.",
+    ),
+    "SYM-W063": ErrorCode(
+        "Signature does not hold",
+        "The workflow was changed after it was signed, the signature was changed, or another key than the given "
+        "ones made it. Do not run the workflow before you know why: ask whoever signed it.",
+    ),
+    "SYM-W064": ErrorCode(
+        "Key cannot be used",
+        "The file of a key is missing, exists already where a new one was to be made, or does not hold an Ed25519 "
+        "key in PEM without a passphrase. Signing needs the private key, verifying its public part.",
+    ),
+    "SYM-W065": ErrorCode(
+        "Unknown form of a workflow",
+        "A workflow was to be exported in a form that Symphony does not write. The message lists those that it does; "
+        "the extension of the file or `--to` chooses one.",
+    ),
+    "SYM-W066": ErrorCode(
+        "Exported file cannot be written",
+        "The file of an export or of a signature could not be written: its folder is missing, is full, or may not be "
+        "written to. What was there before is unchanged.",
+    ),
     "SYM-W070": ErrorCode(
         "Inputs do not fit the workflow",
         "A run was given inputs that the workflow does not declare, of another type, or not all that it "

@@ -31,6 +31,15 @@ COMMANDS = {
         CommandEntry("resume", f"{_HERE}.run:resume", "Go on with a run that stopped", "Workflows"),
         CommandEntry("runs", f"{_HERE}.runs:runs", "List the runs, the newest first", "Workflows"),
         CommandEntry("validate", f"{_HERE}.validate:validate", "Find every fault of a workflow", "Workflows"),
+        CommandEntry("show", f"{_HERE}.show:show", "Draw a workflow in the terminal", "Workflows"),
+        CommandEntry(
+            "export",
+            f"{_HERE}.export:export",
+            "Write a workflow as a picture or in another form",
+            "Workflows",
+        ),
+        CommandEntry("sign", f"{_HERE}.signatures:sign", "Vouch for a workflow with a key", "Workflows"),
+        CommandEntry("verify", f"{_HERE}.signatures:verify", "Check who vouches for a workflow", "Workflows"),
         CommandEntry(
             "artifacts", f"{_HERE}.artifacts:artifacts", "List, show, fetch and verify results", "Workflows"
         ),
