@@ -453,6 +453,35 @@ CATALOGUE: dict[str, ErrorCode] = {
         "A workflow was to become a graph of networkx, which Symphony itself does not need. Install it "
         "beside Symphony.",
     ),
+    "SYM-W100": ErrorCode(
+        "Unknown workflow format",
+        "The file looks like none of the formats that the installed extensions read, or like several, or a format "
+        "was named that there is not. Name it with `--from`; `symphony import --help` lists them.",
+    ),
+    "SYM-W101": ErrorCode(
+        "File of another program cannot be read",
+        "It is missing, too large, nests too deeply, holds a value that JSON cannot, or is not the JSON or YAML "
+        "that its format is written in. Nothing was written.",
+    ),
+    "SYM-W102": ErrorCode(
+        "File of another program has the wrong shape",
+        "The file can be read, but a part of it is missing or of another kind than its format says. The message "
+        "names the place. Save it again with the program that it comes from.",
+    ),
+    "SYM-W103": ErrorCode(
+        "Format cannot be written",
+        "Symphony reads this format and does not write it, or nothing of the workflow can be said in it.",
+    ),
+    "SYM-W104": ErrorCode(
+        "Mapping of node types is wrong",
+        "The file given with `--map` cannot be read, or maps a node type to what is no id of an operation. It is "
+        'TOML: a table for each node type, such as `[KSampler]` with `uses = "acme.image.sample"`.',
+    ),
+    "SYM-W105": ErrorCode(
+        "Import or export is not exact",
+        "With `--strict`, a workflow of which something could not be taken over is refused. The notes say what. "
+        "Nothing was written.",
+    ),
     # -- R: run ------------------------------------------------------------------------------------
     "SYM-R001": ErrorCode(
         "Run failed",

@@ -38,6 +38,12 @@ COMMANDS = {
             "Write a workflow as a picture or in another form",
             "Workflows",
         ),
+        CommandEntry(
+            "import",
+            f"{_HERE}.import_:import_command",
+            "Make a workflow of another program's file",
+            "Workflows",
+        ),
         CommandEntry("sign", f"{_HERE}.signatures:sign", "Vouch for a workflow with a key", "Workflows"),
         CommandEntry("verify", f"{_HERE}.signatures:verify", "Check who vouches for a workflow", "Workflows"),
         CommandEntry(
