@@ -85,8 +85,13 @@ class TemplateLibrary:
             if known.get(file) != (source, *stamp)
         ]
         if gone or changed:
-            self._index.update(gone, ((_listed(file, source), *stamp) for file, source, stamp in changed))
-            self._rank()
+            read = [(_listed(file, source), stamp) for file, source, stamp in changed]
+            with self._index.changing():
+                for file in (*gone, *(file for file, _, _ in changed)):
+                    self._index.forget(file)
+                for entry, stamp in read:
+                    self._index.take_in(entry, *stamp)
+                self._rank()
 
     def search(self, text: str = "", filter: Filter = EVERYTHING, *, limit: int = 50) -> list[TemplateEntry]:
         """The templates that fit, the best first; broken ones are in `broken`.
@@ -176,8 +181,8 @@ class TemplateLibrary:
                 same[id, _order(version)].append((order[source], file, key))
         latest: dict[str, tuple[Version, int]] = {}
         problems = []
-        for (id, number), files in same.items():
-            (_, first, key), *others = sorted(files)
+        for (id, number), places in same.items():
+            (_, first, key), *others = sorted(places)
             problems += [
                 (other, f"{first} has the same id and version and comes first") for _, _, other in others
             ]
@@ -203,30 +208,26 @@ def save_template(template: Template, folder: Path, *, replace: bool = False) ->
     draft = folder / f".{file.name}.{secrets.token_hex(4)}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with draft.open("x", encoding="utf-8", newline="\n") as stream:
-            stream.write(dumps(template))
-            stream.flush()
-            os.fsync(stream.fileno())
-        if replace:
-            draft.replace(file)
-        else:
-            os.link(draft, file)  # unlike a rename, it fails where the file is there
-            draft.unlink()
-    except FileExistsError as error:
-        draft.unlink(missing_ok=True)
-        raise WorkflowError(
-            f"the template {template.reference!r} is there already",
-            code="SYM-W096",
-            hint="Give it a new version, or replace it with `--replace`.",
-            file=os.fspath(file),
-        ) from error
-    except OSError as error:
-        with contextlib.suppress(OSError):
+        try:
+            with draft.open("x", encoding="utf-8", newline="\n") as stream:
+                stream.write(dumps(template))
+                stream.flush()
+                os.fsync(stream.fileno())
+            if replace:
+                draft.replace(file)
+            else:
+                os.link(draft, file)  # unlike a rename, it fails where the file is there
+        finally:
             draft.unlink(missing_ok=True)
+    except OSError as error:
+        taken = isinstance(error, FileExistsError) and file.exists()
         raise WorkflowError(
-            f"the template cannot be written: {error.strerror}",
+            f"the template {template.reference!r} "
+            + ("is there already" if taken else f"cannot be written: {error.strerror}"),
             code="SYM-W096",
-            hint="Choose a folder that may be written to.",
+            hint="Give it a new version, or replace it with `--replace`."
+            if taken
+            else "Choose a folder that may be written to.",
             file=os.fspath(file),
         ) from error
     return file

@@ -12,7 +12,7 @@ import contextlib
 import json
 import re
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,10 @@ _TAKE_IN_WORDS = (
 _FORGET_WORDS = (
     "insert into words(words, rowid, title, id, keywords, categories, description, operations) "
     "values ('delete', ?, ?, ?, ?, ?, ?, ?)"
+)
+_RANK_ANEW = (
+    "update templates set latest = 0, "
+    "problem = (select json_extract(entry, '$.problem') from entries e where e.key = templates.key)"
 )
 _ROWS = (
     "select key, id, version, source, file, json_extract(entry, '$.problem') "
@@ -144,20 +148,61 @@ class SearchIndex:
         rows = self._connection.execute("select file, source, modified, size from templates")
         return {file: (source, modified, size) for file, source, modified, size in rows}
 
-    def update(self, gone: Iterable[str], changed: Iterable[tuple[TemplateEntry, int, int]]) -> None:
-        """Forget files and take in others, in one transaction.
+    @contextlib.contextmanager
+    def changing(self) -> Iterator[None]:
+        """A change that others see whole or not at all."""
+        self._connection.execute("begin immediate")
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.execute("rollback")
+            raise
+        self._connection.execute("commit")
+
+    def forget(self, file: str) -> None:
+        """Take a file out, if it is there.
 
         Args:
-            gone: Files that are no longer there.
-            changed: The entry, modification time and size of each file that is new or has changed.
+            file: The file.
         """
-        with self._connection as db:
-            db.execute("begin immediate")
-            for file in gone:
-                self._forget(file)
-            for entry, modified, size in changed:
-                self._forget(entry.file)
-                self._take_in(entry, modified, size)
+        query = "select key, entry from templates join entries using (key) where file = ?"
+        row = self._connection.execute(query, (file,)).fetchone()
+        if row is None:
+            return
+        key, entry = row
+        self._connection.execute(_FORGET_WORDS, (key, *_words(_entry(entry, ""))))
+        self._connection.execute("delete from facets where key = ?", (key,))
+        self._connection.execute("delete from entries where key = ?", (key,))
+        self._connection.execute("delete from templates where key = ?", (key,))
+
+    def take_in(self, entry: TemplateEntry, modified: int, size: int) -> None:
+        """Take a file in that is not there.
+
+        Args:
+            entry: What it holds.
+            modified: Its modification time in nanoseconds.
+            size: Its size in bytes.
+        """
+        row = (entry.file, entry.source, modified, size, entry.id, entry.version, entry.title)
+        cursor = self._connection.execute(
+            "insert into templates(file, source, modified, size, id, version, title, latest, problem) "
+            "values (?, ?, ?, ?, ?, ?, ?, 0, ?)",
+            (*row, entry.problem),
+        )
+        key = cursor.lastrowid
+        self._connection.execute("insert into entries values (?, ?)", (key, _encoded(entry)))
+        self._connection.execute(_TAKE_IN_WORDS, (key, *_words(entry)))
+        facets = [
+            *(("category", word.lower()) for word in entry.categories),
+            *(("keyword", word.lower()) for word in entry.keywords),
+            *(("kind", word) for word in entry.kinds),
+            *(("operation", word) for word in entry.operations),
+            ("author", entry.author.lower()),
+        ]
+        self._connection.executemany(
+            "insert into facets values (?, ?, ?)", [(key, *facet) for facet in facets]
+        )
 
     def rank(self, latest: Collection[int], problems: Iterable[tuple[int, str]]) -> None:
         """Say which versions are the latest, and which templates another one stands before.
@@ -166,18 +211,14 @@ class SearchIndex:
             latest: The keys of the latest versions.
             problems: Keys with the reason why they cannot be used.
         """
-        with self._connection as db:
-            db.execute("begin immediate")
-            db.execute(
-                "update templates set latest = 0, problem = (select json_extract(entry, '$.problem') from entries e "
-                "where e.key = templates.key)"
-            )
-            db.executemany("update templates set latest = 1 where key = ?", [(key,) for key in latest])
-            db.executemany(
-                "update templates set problem = ? where key = ?", [(why, key) for key, why in problems]
-            )
-            db.execute("delete from spelling")
-            db.execute("insert into spelling select '^' || term || '$' from terms where length(term) > 2")
+        db = self._connection
+        db.execute(_RANK_ANEW)
+        db.executemany("update templates set latest = 1 where key = ?", [(key,) for key in latest])
+        db.executemany(
+            "update templates set problem = ? where key = ?", [(why, key) for key, why in problems]
+        )
+        db.execute("delete from spelling")
+        db.execute("insert into spelling select '^' || term || '$' from terms where length(term) > 2")
 
     def rows(self) -> list[tuple[int, str, str, str, str, str]]:
         """The key, id, version, source, file and own problem of each template."""
@@ -269,38 +310,6 @@ class SearchIndex:
         measured = [(distance(word, row[0][1:-1], allowed), row[0][1:-1]) for row in rows]
         best = min((steps for steps, _ in measured), default=allowed + 1)
         return sorted(each for steps, each in measured if steps == best <= allowed)
-
-    def _forget(self, file: str) -> None:
-        query = "select key, entry from templates join entries using (key) where file = ?"
-        row = self._connection.execute(query, (file,)).fetchone()
-        if row is None:
-            return
-        key, entry = row
-        self._connection.execute(_FORGET_WORDS, (key, *_words(_entry(entry, ""))))
-        self._connection.execute("delete from facets where key = ?", (key,))
-        self._connection.execute("delete from entries where key = ?", (key,))
-        self._connection.execute("delete from templates where key = ?", (key,))
-
-    def _take_in(self, entry: TemplateEntry, modified: int, size: int) -> None:
-        row = (entry.file, entry.source, modified, size, entry.id, entry.version, entry.title)
-        cursor = self._connection.execute(
-            "insert into templates(file, source, modified, size, id, version, title, latest, problem) "
-            "values (?, ?, ?, ?, ?, ?, ?, 0, ?)",
-            (*row, entry.problem),
-        )
-        key = cursor.lastrowid
-        self._connection.execute("insert into entries values (?, ?)", (key, _encoded(entry)))
-        self._connection.execute(_TAKE_IN_WORDS, (key, *_words(entry)))
-        facets = [
-            *(("category", word.lower()) for word in entry.categories),
-            *(("keyword", word.lower()) for word in entry.keywords),
-            *(("kind", word) for word in entry.kinds),
-            *(("operation", word) for word in entry.operations),
-            ("author", entry.author.lower()),
-        ]
-        self._connection.executemany(
-            "insert into facets values (?, ?, ?)", [(key, *facet) for facet in facets]
-        )
 
 
 def distance(left: str, right: str, most: int) -> int:
