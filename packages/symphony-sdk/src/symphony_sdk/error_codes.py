@@ -619,7 +619,7 @@ CATALOGUE: dict[str, ErrorCode] = {
         "know the way to. `symphony_sdk.ports.bus.BusPort.endpoints` lists those that there are.",
     ),
     "SYM-T022": ErrorCode(
-        "No such endpoint",
+        "Nobody answers at the endpoint",
         "A request named an endpoint that nobody registered, or whose process has ended. `details` holds the name. "
         "Look at `await bus.endpoints()` to see who can be asked.",
     ),
