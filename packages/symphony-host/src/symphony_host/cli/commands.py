@@ -32,6 +32,12 @@ COMMANDS = {
         CommandEntry("runs", f"{_HERE}.runs:runs", "List the runs, the newest first", "Workflows"),
         CommandEntry("validate", f"{_HERE}.validate:validate", "Find every fault of a workflow", "Workflows"),
         CommandEntry(
+            "template",
+            f"{_HERE}.template:template",
+            "Find, make and use templates of workflows",
+            "Workflows",
+        ),
+        CommandEntry(
             "artifacts", f"{_HERE}.artifacts:artifacts", "List, show, fetch and verify results", "Workflows"
         ),
         CommandEntry("list", f"{_HERE}.extensions:list_", "List the installed extensions", "Extensions"),

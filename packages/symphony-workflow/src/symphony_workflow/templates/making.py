@@ -233,3 +233,17 @@ def _escaped(value: Any, path: Path, places: Mapping[Path, str]) -> Any:
             code="SYM-W097",
         )
     return made
+
+
+def literals_of(workflow: Workflow) -> list[tuple[str, Any]]:
+    """The literals that are likeliest to become parameters: those that nodes are given, each with its place.
+
+    Args:
+        workflow: Any workflow.
+    """
+    return [
+        (f"nodes.{id}.params.{port}", value)
+        for id, node in to_document(workflow)["nodes"].items()
+        for port, value in node.get("params", {}).items()
+        if not _holds(value, EXPRESSION)
+    ]
