@@ -55,6 +55,7 @@ QUERIES = {
     "two words": "resize photo",
     "the beginning of a word": "summ",
     "a misspelt word": "clasify",
+    "a misspelt short word": "potho",
     "a rare word": "geofolder",
     "a word that all have": "workflow",
 }

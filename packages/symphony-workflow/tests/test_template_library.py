@@ -122,6 +122,7 @@ def test_a_search_finds_words_beginnings_and_misspellings_the_best_first(folder)
         assert ids(templates.search("transl")) == ["a.one", "a.two"]
         assert ids(templates.search("trnaslate letter")) == ["a.one"]
         assert ids(templates.search("clasify")) == ["a.three"]
+        assert ids(templates.search("tdiy")) == ["a.two"]
         assert ids(templates.search("cleen")) == ["a.two"]
         assert ids(templates.search("uber")) == ["a.four"]
         assert sorted(ids(templates.search("acme count"))) == ["a.four", "a.one", "a.three", "a.two"]

@@ -302,14 +302,18 @@ class SearchIndex:
         return "(" + " OR ".join(f'"{each}"' for each in near) + ")" if near else f'"{word}"*'
 
     def _nearest(self, word: str) -> list[str]:
-        padded = f"^{word}$"
-        grams = {padded[at : at + 3] for at in range(len(padded) - 2)}
-        query = "select word from spelling where spelling match ? order by rank limit 60"
-        rows = self._connection.execute(query, (" OR ".join(f'"{gram}"' for gram in sorted(grams)),))
+        """The words at the least edit distance; a short one may share no three letters with what was meant."""
         allowed = 1 if len(word) < 6 else 2
-        measured = [(distance(word, row[0][1:-1], allowed), row[0][1:-1]) for row in rows]
-        best = min((steps for steps, _ in measured), default=allowed + 1)
-        return sorted(each for steps, each in measured if steps == best <= allowed)
+        padded = f"^{word}$"
+        grams = sorted({padded[at : at + 3] for at in range(len(padded) - 2)})
+        query = "select word from spelling where spelling match ? order by rank limit 60"
+        rows = self._connection.execute(query, (" OR ".join(f'"{gram}"' for gram in grams),))
+        found = _closest(word, (row[0][1:-1] for row in rows), allowed)
+        if not found and allowed == 1:
+            query = "select term from terms where term >= ? and term < ? and length(term) between ? and ?"
+            span = (word[0], word[0] + "\U0010ffff", len(word) - 1, len(word) + 1)
+            found = _closest(word, (row[0] for row in self._connection.execute(query, span)), allowed)
+        return found
 
 
 def distance(left: str, right: str, most: int) -> int:
@@ -335,6 +339,12 @@ def distance(left: str, right: str, most: int) -> int:
             after.append(steps)
         before, row = row, after
     return min(row[-1], most + 1)
+
+
+def _closest(word: str, words: Iterable[str], allowed: int) -> list[str]:
+    measured = [(distance(word, each, allowed), each) for each in words]
+    least = min((steps for steps, _ in measured), default=allowed + 1)
+    return sorted(each for steps, each in measured if steps == least <= allowed)
 
 
 def _words(entry: TemplateEntry) -> tuple[str, ...]:
