@@ -453,6 +453,53 @@ CATALOGUE: dict[str, ErrorCode] = {
         "A workflow was to become a graph of networkx, which Symphony itself does not need. Install it "
         "beside Symphony.",
     ),
+    "SYM-W090": ErrorCode(
+        "Template is broken",
+        "A template file cannot be read, is not JSON, or has faults: keys that are unknown, a parameter whose "
+        "default does not fit, a place holder that names no parameter. Every fault is listed with its place; "
+        "`symphony template validate FILE` also makes workflows of it and checks those.",
+    ),
+    "SYM-W091": ErrorCode(
+        "Template is of a newer format",
+        "The template was written for a later version of Symphony. Upgrade Symphony, or ask the template's "
+        "author for one in the older format.",
+    ),
+    "SYM-W093": ErrorCode(
+        "Values do not fit the template",
+        "Values for the parameters of a template are missing, unknown or wrong, or cannot stand where the "
+        "template puts them. Every fault is listed with its parameter and its place; `symphony template show ID` "
+        "says what each parameter takes.",
+    ),
+    "SYM-W094": ErrorCode(
+        "Template is not there",
+        "The library has no template of that id or no such version of it, or its file is broken. "
+        "`symphony template list` shows those that can be used, and names the broken ones.",
+    ),
+    "SYM-W095": ErrorCode(
+        "Workflow of the template is too large",
+        "With these values the template would make a workflow of more than a million values or of more than "
+        "64 million characters.",
+    ),
+    "SYM-W096": ErrorCode(
+        "Template cannot be written",
+        "The library has a template of that id and version already, or its folder cannot be written to. Templates "
+        "that others may have used do not change: give the new one a new version.",
+    ),
+    "SYM-W097": ErrorCode(
+        "Not a literal of the workflow",
+        "A parameter was to take the place of something that is not there, is computed by an expression, is a "
+        "condition, or lies within another parameter's place.",
+    ),
+    "SYM-W098": ErrorCode(
+        "Workflow is from no template",
+        "Only a workflow that was made from a template can be made again with a newer version of it: its "
+        "metadata says which template, which version and which values.",
+    ),
+    "SYM-W099": ErrorCode(
+        "Template makes no workflow",
+        "With these values, what the template makes does not have the shape of a workflow. Give other values, or "
+        "tell the template's author.",
+    ),
     "SYM-W100": ErrorCode(
         "Unknown workflow format",
         "The file looks like none of the formats that the installed extensions read, or like several, or a format "

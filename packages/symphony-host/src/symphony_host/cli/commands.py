@@ -47,6 +47,12 @@ COMMANDS = {
         CommandEntry("sign", f"{_HERE}.signatures:sign", "Vouch for a workflow with a key", "Workflows"),
         CommandEntry("verify", f"{_HERE}.signatures:verify", "Check who vouches for a workflow", "Workflows"),
         CommandEntry(
+            "template",
+            f"{_HERE}.template:template",
+            "Find, make and use templates of workflows",
+            "Workflows",
+        ),
+        CommandEntry(
             "artifacts", f"{_HERE}.artifacts:artifacts", "List, show, fetch and verify results", "Workflows"
         ),
         CommandEntry("list", f"{_HERE}.extensions:list_", "List the installed extensions", "Extensions"),
