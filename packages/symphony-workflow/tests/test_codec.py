@@ -440,3 +440,29 @@ def test_the_package_imports_pydantic_and_cel_only_when_they_are_needed():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("end", ["from", "to"])
+@pytest.mark.parametrize(
+    "place", ["b.x\nc.y", "b", "b.x.y", "", "b.x\n", "\u00e4.x", 3, None, ["b.x"], "$inputs.", "$other.x"]
+)
+def test_one_wrong_end_among_many_sound_edges_is_told_with_its_place(place, end):
+    edges = [{"from": "$inputs.p", "to": "a.x"}, {"kind": "control", "from": "a", "to": "b"}] * 3
+    edges[4] = {"from": "a.x", "to": "a.y", end: place}
+    with pytest.raises(WorkflowError) as refused:
+        from_document(broken(edges=edges))
+    assert [fault["path"] for fault in refused.value.details["faults"]] == [f"edges[4].{end}"]
+
+
+def test_a_fault_beside_sound_edges_has_the_place_of_the_file():
+    edges = [
+        {"from": "a.x", "to": "b.x"},
+        {"kind": "x"},
+        {"from": "a.x", "to": "b.x"},
+        3,
+        {"kind": "control"},
+    ]
+    with pytest.raises(WorkflowError) as refused:
+        from_document(broken(edges=edges))
+    paths = [fault["path"] for fault in refused.value.details["faults"]]
+    assert paths == ["edges[1].kind", "edges[3]", "edges[4]", "edges[4]"]

@@ -12,6 +12,7 @@ from typing import Any
 
 from symphony_sdk.errors import WorkflowError
 
+from symphony_workflow.bulk import collector_paused
 from symphony_workflow.document import from_document, to_document
 from symphony_workflow.migrations import MIGRATIONS, Migration
 from symphony_workflow.model import Workflow
@@ -158,7 +159,8 @@ def _constant(name: str) -> Any:
 
 def _parse(text: str, file: str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
+        with collector_paused():
+            return json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
     except json.JSONDecodeError as error:
         raise WorkflowError(
             f"the workflow is not JSON: {error.msg[0].lower()}{error.msg[1:]}",
