@@ -85,7 +85,9 @@ def main() -> None:
     document = json.loads(text)
     dataclasses = TypeAdapter(PlainWorkflow)
     floor = median(lambda: json.loads(text))
-    print(f"{NODES:,} nodes, {len(workflow.edges):,} edges, {len(text) / 1e6:.1f} MB; CPU ms, medians; x json.loads")
+    print(
+        f"{NODES:,} nodes, {len(workflow.edges):,} edges, {len(text) / 1e6:.1f} MB; CPU ms, medians; x json.loads"
+    )
     for name, work in (
         ("json.loads alone (floor)", lambda: json.loads(text)),
         ("loads", lambda: loads(text)),

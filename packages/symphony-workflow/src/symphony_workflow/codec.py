@@ -107,7 +107,9 @@ def save(workflow: Workflow, path: str | os.PathLike[str]) -> None:
 
 
 def digest(workflow: Workflow) -> str:
-    """The SHA-256 of what a workflow says, in hex; the order of its parts does not change it.
+    """The SHA-256 of all that a workflow says, in hex: its labels, notes and unknown fields too.
+
+    The order of nodes, edges, inputs, outputs, workflows and keys makes no difference; that of cases does.
 
     Args:
         workflow: Any workflow, complete or not.
@@ -116,13 +118,12 @@ def digest(workflow: Workflow) -> str:
         WorkflowError: Two parts share a name, or a value is not JSON.
     """
     document = to_document(workflow)
-    document["edges"] = sorted(
-        json.dumps(edge, sort_keys=True, separators=(",", ":")) for edge in document.get("edges", ())
-    )
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    for one in (document, *document.get("workflows", {}).values()):
+        one["edges"] = sorted(_canonical(edge) for edge in one.get("edges", ()))
+    return hashlib.sha256(_canonical(document).encode()).hexdigest()
 
 
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 _WIDTH = 110
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 

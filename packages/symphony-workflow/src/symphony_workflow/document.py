@@ -238,7 +238,7 @@ def _wrong_shape(faults: list[Any], file: str) -> WorkflowError:
     return WorkflowError(
         f"the workflow has {count} in its shape\n  " + "\n  ".join(lines),
         code="SYM-W004",
-        hint="The JSON Schema of workflow files says what may stand where.",
+        hint="`symphony validate --schema` prints the JSON Schema of workflow files: what may stand where.",
         details={"faults": faults},
         file=file,
     )
