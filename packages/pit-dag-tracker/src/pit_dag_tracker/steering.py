@@ -73,7 +73,9 @@ class Steering:
                     return
                 await self._unstall(command.run)
                 row = await asyncio.to_thread(self._log.run, command.run)
-                if command.kind == "resume" and row.state == "completed":  # its end was all that was not written
+                if (
+                    command.kind == "resume" and row.state == "completed"
+                ):  # its end was all that was not written
                     return
                 continue
             if live is not None and (live.ending or (live.stopped and command.kind in ("resume", "retry"))):
