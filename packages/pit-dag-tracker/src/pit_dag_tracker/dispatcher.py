@@ -74,6 +74,31 @@ class Dispatcher:
         """Whether the executor has no call of this run."""
         return not self._flights
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing waits for its turn."""
+        return not self._waiting
+
+    def busy(self, number: int) -> bool:
+        """Whether the executor has a call of a node.
+
+        Args:
+            number: The node.
+        """
+        return any(flight.key[0] == number for flight in self._flights.values())
+
+    def withdraw(self, number: int, node: str) -> None:
+        """Let nothing of a node wait any more, and tell its calls that are out to stop.
+
+        Args:
+            number: The node.
+            node: Its id.
+        """
+        self._waiting = [entry for entry in self._waiting if entry[1] != number]
+        heapq.heapify(self._waiting)
+        if self.busy(number):
+            self._executor.cancel(self._run, node)
+
     def push(self, priority: int, key: Key) -> None:
         """Let a node or an item wait for its turn.
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from symphony_sdk.errors import ErrorPayload, RunError
-from symphony_sdk.events import NodeProgressed, RunEvent, RunPaused
+from symphony_sdk.events import NodeProgressed, RunCommand, RunEvent, RunPaused, RunSteered
 from symphony_workflow.state import RunState
 
 from pit_dag_tracker.entries import Entry, Stored
@@ -81,6 +81,17 @@ class Journal:
         self._ledger.apply(event)
         self._feed.publish(event)
         self._unsent.append((event, stored))
+
+    def steer(self, command: RunCommand, actor: str, node: str = "", comment: str = "") -> None:
+        """Let a command happen.
+
+        Args:
+            command: What was asked.
+            actor: Who asked.
+            node: Id of the node that it is about.
+            comment: What the actor said about it.
+        """
+        self.emit(RunSteered(**self.head(), command=command, actor=actor, node=node, comment=comment))
 
     def progress(self, node: str, fraction: float, text: str) -> None:
         """Show how far a node is; that is neither numbered nor kept.

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from symphony_sdk.errors import ArtifactError, ErrorPayload, PortError
-from symphony_sdk.events import ItemCompleted, NodeCompleted, RunResumed
-from symphony_workflow.state import NodeState
+from symphony_sdk.events import ItemCompleted, NodeCompleted, NodeReused, RunResumed, RunSteered
+from symphony_workflow.state import NodeState, advance
 
 from pit_dag_tracker.entries import Entry, Stored
 from pit_dag_tracker.ledger import Ledger
@@ -45,8 +45,12 @@ def replay(entries: Iterable[Entry], ledger: Ledger) -> Remains:
     remains = Remains()
     index = ledger.plan.index
     for event, stored in entries:
+        if isinstance(event, RunSteered):
+            for number in ledger.discarded(event):
+                if remains.stored.pop(number, None) is not None:
+                    remains.item_errors.pop(number, None)
         ledger.apply(event)
-        if isinstance(event, NodeCompleted):
+        if isinstance(event, NodeCompleted | NodeReused):
             number = index[event.node]
             remains.stored[number] = dict(stored)
             remains.stored_items.pop(number, None)
@@ -78,7 +82,7 @@ def revive(remains: Remains, ledger: Ledger, spill: Spill, resumed: RunResumed) 
             if needed:
                 outputs = _load(spill, remains.stored[number])
                 if outputs is None:
-                    states[number] = NodeState.PENDING
+                    states[number] = advance(states[number], NodeState.PENDING)
                 else:
                     remains.outputs[number] = outputs
         for item, stored in remains.stored_items.get(number, {}).items():

@@ -14,14 +14,16 @@ from symphony_sdk.events import (
     NodeRetrying,
     NodeSkipped,
     NodeStarted,
+    NodeWaiting,
     RunCancelled,
     RunCompleted,
     RunFailed,
     RunPaused,
+    RunWaiting,
 )
 from symphony_sdk.ports.executor import ExecutorPort, NodeCall, NodeEvent
 from symphony_sdk.values import encode
-from symphony_workflow.model import BranchNode, MapNode, RetryPolicy
+from symphony_workflow.model import ApprovalNode, BranchNode, MapNode, RetryPolicy
 from symphony_workflow.state import NodeState, RunState
 
 from pit_dag_tracker.dispatcher import Dispatcher, Key
@@ -103,7 +105,7 @@ class Scheduler:
         self._item_errors = remains.item_errors
         self._readers = [len(children) for children in self._plan.children]
         self._waits = self._plan.indegree
-        self._left = sum(state is not NodeState.COMPLETED for state in ledger.state)
+        self._left = sum(not ledger.over(number) for number in range(len(self._nodes)))
         self._given: dict[int, dict[str, bytes]] = {}
         self._fans: dict[int, FanOut] = {}
         self._attempts_before = list(ledger.attempt)
@@ -133,12 +135,48 @@ class Scheduler:
 
     def begin(self) -> None:
         """Run the nodes that can run, and then those that can run after them."""
+        over = [number for number in self._plan.order if self.ledger.over(number)]
+        for number in over:
+            self._take_leave(number)
         for number in self._plan.order:
-            if not self._plan.parents[number] and not self.ledger.over(number):
-                self._due(number)
-        for number in self._plan.order:
-            if self.ledger.state[number] is NodeState.COMPLETED:
-                self._release(number)
+            if not self._plan.parents[number] and not self.ledger.over(number) and not self._due(number):
+                over.append(number)
+        for number in over:
+            self._release(number)
+        self._wake()
+
+    def skip(self, number: int, actor: str) -> None:
+        """Let a node end without a result.
+
+        Args:
+            number: A node that is not completed.
+            actor: Who asks.
+        """
+        name, over = self._nodes[number].id, self.ledger.over(number)
+        unread = self.ledger.state[number] is NodeState.PENDING
+        self._journal.steer("skip", actor, name)
+        reason = f"skipped by {actor or 'its user'}"
+        self._journal.emit(NodeSkipped(**self._journal.head(), node=name, reason=reason))
+        if not over:
+            if unread:
+                self._take_leave(number)
+            for key in [key for key in self._timers if key[0] == number]:
+                self._timers.pop(key).cancel()
+            self._dispatcher.withdraw(number, name)
+            self._settle(number)
+        self._wake()
+
+    def answer(self, number: int, approved: bool, by: str, comment: str) -> None:
+        """Let a node that waits for a person go on.
+
+        Args:
+            number: A node that waits.
+            approved: What the person says.
+            by: Who that is.
+            comment: Why.
+        """
+        self._journal.steer("approve" if approved else "reject", by, self._nodes[number].id, comment)
+        self._answered(number)
         self._wake()
 
     def stop(self, how: Stop, reason: str = "") -> None:
@@ -193,6 +231,9 @@ class Scheduler:
         if isinstance(node, BranchNode):
             self._branch(number, node)
             return None
+        if isinstance(node, ApprovalNode):
+            self._ask(number, node)
+            return None
         if not isinstance(node, MapNode):
             inputs, attempt = self._given[number], self._next_attempt(number)
         elif item < 0:
@@ -223,6 +264,9 @@ class Scheduler:
     def _reported(self, key: Key, event: NodeEvent) -> None:
         number, item = key
         call, kind = event.call, event.kind
+        if self.ledger.over(number):  # it was skipped meanwhile
+            self._wake()
+            return
         if item < 0 and self.ledger.state[number] is NodeState.READY:
             head = self._journal.head()
             self._journal.emit(NodeStarted(**head, node=call.node, attempt=call.attempt))
@@ -256,9 +300,11 @@ class Scheduler:
         try:
             stored = await asyncio.to_thread(self._spill.keep, self._nodes[number].id, outputs)
         except SymphonyError as error:
-            self._failed(number, item, attempt, error.payload(), retryable=False)
+            if not self.ledger.over(number):
+                self._failed(number, item, attempt, error.payload(), retryable=False)
         else:
-            self._completed(number, item, outputs, stored, seconds)
+            if not self.ledger.over(number):
+                self._completed(number, item, outputs, stored, seconds)
         finally:
             task = asyncio.current_task()
             self._storing = {one for one in self._storing if one is not task}
@@ -289,7 +335,7 @@ class Scheduler:
             return
         error = loggable(error)
         node, key = self._nodes[number], (number, item)
-        policy = _ONCE if isinstance(node, BranchNode) else node.retry
+        policy = getattr(node, "retry", _ONCE)
         fan = self._fans[number] if item >= 0 else None
         failures = self._failures.get(key, 0) + 1
         if retryable and failures < policy.attempts and not (fan and fan.failure):
@@ -356,10 +402,7 @@ class Scheduler:
         except SymphonyError as error:
             head = self._journal.head()
             self._journal.emit(NodeFailed(**head, node=name, error=loggable(error.payload())))
-        for parent in self._plan.parents[number]:
-            self._readers[parent] -= 1
-            if not self._readers[parent]:
-                self._outputs[parent] = None
+        self._take_leave(number)
         if isinstance(given, dict):
             self._given[number] = given
             self.ledger.ready(number)
@@ -369,6 +412,13 @@ class Scheduler:
             self._journal.emit(NodeSkipped(**self._journal.head(), node=name, reason=given))
         self._left -= 1
         return False
+
+    def _take_leave(self, number: int) -> None:
+        """Let go of the outputs that no other node waits for any more once this one does not."""
+        for parent in self._plan.parents[number]:
+            self._readers[parent] -= 1
+            if not self._readers[parent]:
+                self._outputs[parent] = None
 
     def _push(self, number: int, item: int) -> None:
         self._dispatcher.push(self._plan.priority[number], (number, item))
@@ -385,6 +435,22 @@ class Scheduler:
             return
         outputs = {"then" if holds else "else": given.get("value", _NULL)}
         self._take(number, -1, attempt, outputs, 0.0)
+
+    def _ask(self, number: int, node: ApprovalNode) -> None:
+        attempt = self._next_attempt(number)
+        self._journal.emit(NodeStarted(**self._journal.head(), node=node.id, attempt=attempt))
+        head = self._journal.head()
+        self._journal.emit(NodeWaiting(**head, node=node.id, prompt=node.prompt, approvers=node.approvers))
+        if number in self.ledger.answers:  # given while the run was paused
+            self._answered(number)
+
+    def _answered(self, number: int) -> None:
+        answer = self.ledger.answers[number]
+        approved = answer.command == "approve"
+        facts = {"approved": approved, "by": answer.actor, "comment": answer.comment, "at": answer.at}
+        value = self._given[number].get("value", _NULL)
+        outputs = {"approved" if approved else "rejected": value, "answer": encode(facts)}
+        self._take(number, -1, self.ledger.attempt[number], outputs, 0.0)
 
     def _fan_out(self, number: int, node: MapNode) -> None:
         attempt = self._next_attempt(number)
@@ -449,6 +515,14 @@ class Scheduler:
                 self._journal.end(RunPaused(**head, reason=self._reason), RunState.PAUSED)
         elif not self._left:
             self._finish()
+        elif self.ledger.waiting and self.ledger.run_state is RunState.RUNNING and self._stuck:
+            nodes = tuple(self._nodes[number].id for number in sorted(self.ledger.waiting))
+            self._journal.emit(RunWaiting(**self._journal.head(), nodes=nodes))
+
+    @property
+    def _stuck(self) -> bool:
+        """Whether only people can let the run go on, if the executor has nothing of it."""
+        return self._dispatcher.empty and not self._timers
 
     def _finish(self) -> None:
         states = self.ledger.state
