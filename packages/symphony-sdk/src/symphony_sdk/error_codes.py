@@ -310,10 +310,11 @@ CATALOGUE: dict[str, ErrorCode] = {
         "retry with no attempts.",
     ),
     "SYM-W021": ErrorCode(
-        "Condition is invalid",
-        "The condition of an edge or branch is not CEL, is too long, or uses a name that it is not given. "
-        "An edge's condition can use the output ports of the node that it comes from, a branch's its "
-        "inputs.",
+        "Expression is invalid",
+        "A condition, or a value that is written as an expression, is not CEL, is too long, uses a name or a "
+        "function that there is not, or cannot work with the types that it is given. The condition of an edge "
+        "can use the output ports of the node that it comes from, those of a branch or switch its inputs, that "
+        "of a loop the outputs of an iteration, and a value of a node its other inputs and `inputs.NAME`.",
     ),
     "SYM-W022": ErrorCode(
         "Map over no list",
@@ -324,9 +325,10 @@ CATALOGUE: dict[str, ErrorCode] = {
         "The workflow has no nodes, so there is nothing to run.",
     ),
     "SYM-W030": ErrorCode(
-        "Condition failed",
-        "A condition could not be evaluated with the values of this run: a value is missing, the types do "
-        "not fit the operators, the result is not true or false, or it would take too many steps.",
+        "Expression failed",
+        "A condition, or a value that is written as an expression, could not be evaluated with the values of "
+        "this run: a value is missing, the types do not fit the operators, the result is no JSON, or that of "
+        "a condition is not true or false.",
     ),
     "SYM-W040": ErrorCode(
         "Impossible change of state",
@@ -342,6 +344,17 @@ CATALOGUE: dict[str, ErrorCode] = {
         "Inputs do not fit the workflow",
         "A run was given inputs that the workflow does not declare, of another type, or not all that it "
         "requires. Every fault is listed; give each as `--input NAME=VALUE`.",
+    ),
+    "SYM-W071": ErrorCode(
+        "Expression takes too much",
+        "With the values of this run, evaluating an expression may take more work or memory than is allowed: "
+        "macros inside of macros over long lists, `map` or `filter` over more than about 1,500 items, or "
+        "texts that grow. An operator is the place for such work.",
+    ),
+    "SYM-W072": ErrorCode(
+        "Workflow cannot be written as Python",
+        "A workflow holds something that no file could hold either, such as a value that is not JSON, so no "
+        "Python code can build it.",
     ),
     # -- R: run ------------------------------------------------------------------------------------
     "SYM-R001": ErrorCode(
