@@ -59,6 +59,7 @@ class Journal:
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
         self._sequence = ledger.sequence
+        self._state = RunState.RUNNING
         self._unsent: list[Entry] = []
 
     @property
@@ -116,7 +117,12 @@ class Journal:
         """Send what happened to the log, and let the followers see it."""
         if self._unsent:
             entries, self._unsent = self._unsent, []
-            self._log.append(self._run, entries, partial(self._logged, entries[-1][0].sequence))
+            logged = partial(self._logged, entries[-1][0].sequence)
+            if self._ledger.run_state is self._state:
+                self._log.append(self._run, entries, logged)
+            else:
+                self._state = self._ledger.run_state
+                self._log.append(self._run, entries, logged, state=self._state.value)
         self._feed.wake()
 
     def end(self, event: RunEvent, state: RunState, error: ErrorPayload | None = None) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from symphony_sdk.errors import ArtifactError, ErrorPayload, PortError
+from symphony_sdk.errors import ArtifactError, ErrorPayload, PortError, RunError
 from symphony_sdk.events import ItemCompleted, NodeCompleted, NodeReused, RunResumed, RunSteered
 from symphony_workflow.state import NodeState, advance
 
@@ -31,18 +31,19 @@ class Remains:
     item_errors: dict[int, dict[int, ErrorPayload]] = field(default_factory=dict)
 
 
-def replay(entries: Iterable[Entry], ledger: Ledger) -> Remains:
-    """Apply everything that a log holds to a new ledger.
+def replay(entries: Iterable[Entry], ledger: Ledger, remains: Remains | None = None) -> Remains:
+    """Apply what a log holds to a ledger.
 
     Args:
-        entries: Every entry of the run in order.
-        ledger: A ledger of the run's workflow to which nothing was applied.
+        entries: The entries of the run in order.
+        ledger: A ledger of the run's workflow, to which the entries before these were applied.
+        remains: What was found in the entries before these; filled in further.
 
     Raises:
         RunError: The log is damaged.
         WorkflowError: An event cannot follow those before it.
     """
-    remains = Remains()
+    remains = Remains() if remains is None else remains
     index = ledger.plan.index
     for event, stored in entries:
         if isinstance(event, RunSteered):
@@ -66,8 +67,6 @@ def replay(entries: Iterable[Entry], ledger: Ledger) -> Remains:
 def revive(remains: Remains, ledger: Ledger, spill: Spill, resumed: RunResumed) -> None:
     """Make a replayed run ready to go on; reads large outputs back, so it belongs in a thread.
 
-    A completed node whose outputs are needed but lost runs again.
-
     Args:
         remains: What [replay][pit_dag_tracker.recovery.replay] found; its loaded parts are filled in.
         ledger: The replayed ledger.
@@ -75,6 +74,19 @@ def revive(remains: Remains, ledger: Ledger, spill: Spill, resumed: RunResumed) 
         resumed: The event that the run goes on with.
     """
     ledger.apply(resumed)
+    awaken(remains, ledger, spill)
+
+
+def awaken(remains: Remains, ledger: Ledger, spill: Spill) -> None:
+    """Read back what the nodes that are left need; reads large outputs, so it belongs in a thread.
+
+    A completed node whose outputs are needed but lost runs again.
+
+    Args:
+        remains: What [replay][pit_dag_tracker.recovery.replay] found; its loaded parts are filled in.
+        ledger: The replayed ledger.
+        spill: Reads large outputs.
+    """
     states = ledger.state
     for number in reversed(ledger.plan.order):
         if states[number] is NodeState.COMPLETED:
@@ -85,12 +97,44 @@ def revive(remains: Remains, ledger: Ledger, spill: Spill, resumed: RunResumed) 
                     states[number] = advance(states[number], NodeState.PENDING)
                 else:
                     remains.outputs[number] = outputs
-        for item, stored in remains.stored_items.get(number, {}).items():
-            outputs = _load(spill, stored)
-            if outputs is not None:
-                remains.items.setdefault(number, {})[item] = outputs
+        _load_items(remains, spill, number)
     remains.stored.clear()
     remains.stored_items.clear()
+
+
+def reload(remains: Remains, ledger: Ledger, spill: Spill, again: Iterable[int]) -> None:
+    """Read back what some nodes need to run again; reads large outputs, so it belongs in a thread.
+
+    Args:
+        remains: What [replay][pit_dag_tracker.recovery.replay] found; its loaded parts are filled in.
+        ledger: The replayed ledger.
+        spill: Reads large outputs.
+        again: The nodes.
+
+    Raises:
+        RunError: The outputs of a node before them are lost.
+    """
+    for number in again:
+        for parent in ledger.plan.parents[number]:
+            if ledger.state[parent] is NodeState.COMPLETED and parent not in remains.outputs:
+                outputs = _load(spill, remains.stored[parent])
+                if outputs is None:
+                    name = ledger.plan.nodes[parent].id
+                    raise RunError(
+                        f"the outputs of node {name!r} are lost",
+                        code="SYM-R068",
+                        hint=f"Retry {name!r}: what depends on it runs again, too.",
+                        details={"node": name},
+                    )
+                remains.outputs[parent] = outputs
+        _load_items(remains, spill, number)
+
+
+def _load_items(remains: Remains, spill: Spill, number: int) -> None:
+    for item, stored in remains.stored_items.get(number, {}).items():
+        outputs = _load(spill, stored)
+        if outputs is not None:
+            remains.items.setdefault(number, {})[item] = outputs
 
 
 def _load(spill: Spill, stored: dict[str, Stored]) -> dict[str, bytes] | None:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from symphony_sdk.errors import ErrorPayload, RunError, SymphonyError
@@ -129,6 +129,20 @@ class Scheduler:
         """Whether the run is paused because its log cannot be written."""
         return self._journal.stalled
 
+    @property
+    def stopped(self) -> bool:
+        """Whether the run can no longer be let go on here."""
+        return self._stop in ("close", "cancel") or self._log_failure is not None or self.ending
+
+    @property
+    def ending(self) -> bool:
+        """Whether the last event of the run is on its way to the disk."""
+        return self._journal.final is not None and not self.stalled
+
+    def flush(self) -> None:
+        """Send what happened to the log, and let the followers see it."""
+        self._journal.flush()
+
     async def wait_ended(self) -> None:
         """Wait until nothing more happens in the run."""
         await self._journal.ended.wait()
@@ -138,10 +152,9 @@ class Scheduler:
         over = [number for number in self._plan.order if self.ledger.over(number)]
         for number in over:
             self._take_leave(number)
-        for number in self._plan.order:
-            if not self._plan.parents[number] and not self.ledger.over(number) and not self._due(number):
-                over.append(number)
-        for number in over:
+        roots = [number for number in self._plan.order if not self._plan.parents[number]]
+        failed = [number for number in roots if not self.ledger.over(number) and not self._due(number)]
+        for number in over + failed:
             self._release(number)
         self._wake()
 
@@ -195,15 +208,83 @@ class Scheduler:
             self._dispatcher.cancel()
         self._wake()
 
-    def go_on(self) -> bool:
-        """Take back a pause that has not taken effect yet; whether it could be."""
-        if self._stop != "pause" or self._journal.final is not None or self._log_failure is not None:
+    def pause(self, actor: str) -> None:
+        """Start no further node, and end the run once those that run have ended.
+
+        Args:
+            actor: Who asks.
+        """
+        if self._stop is None:
+            self._journal.steer("pause", actor)
+            self.stop("pause", f"paused by {actor or 'its user'}")
+
+    def cancel(self, actor: str) -> None:
+        """Stop what runs, and end the run.
+
+        Args:
+            actor: Who asks.
+        """
+        if self._stop != "cancel":
+            self._journal.steer("cancel", actor)
+            self.stop("cancel")
+
+    def go_on(self, actor: str) -> bool:
+        """Take back a pause that has not taken effect yet; whether it could be.
+
+        Args:
+            actor: Who asks.
+        """
+        if self._stop != "pause" or self.ending or self._log_failure is not None:
             return False
+        self._journal.steer("resume", actor)
+        self._take_back()
+        return True
+
+    def retry(self, node: str, actor: str, again: Sequence[int], remains: Remains) -> None:
+        """Let nodes that have ended run again, and the run go on where it was about to pause.
+
+        Args:
+            node: Id of the node that is retried; empty for all that failed.
+            actor: Who asks.
+            again: The nodes whose ends are undone, in topological order; nothing of them is out.
+            remains: The outputs of the completed nodes before them, and their done items.
+        """
+        self._journal.steer("retry", actor, node)
+        self._left += len(again)
+        undone = set(again)
+        for number in again:
+            self._outputs[number] = None
+            self._attempts_before[number] = self.ledger.attempt[number]
+            self._items[number] = remains.items.get(number, {})
+            self._item_errors[number] = remains.item_errors.get(number, {})
+            parents, children = self._plan.parents[number], self._plan.children[number]
+            self._waits[number] = sum(not self.ledger.over(parent) for parent in parents)
+            for parent in parents:
+                self._readers[parent] += 1
+                self._outputs[parent] = self._outputs[parent] or remains.outputs.get(parent)
+            for child in children:
+                self._waits[child] += child not in undone and not self.ledger.over(child)
+        self._failures = {key: count for key, count in self._failures.items() if key[0] not in undone}
+        for number in [number for number in again if not self._waits[number]]:
+            if not self._due(number):
+                self._release(number)
+        if self._stop == "pause":
+            self._take_back()
+        self._wake()
+
+    def out(self, number: int) -> bool:
+        """Whether the executor still has a call of a node that was skipped.
+
+        Args:
+            number: The node.
+        """
+        return self._dispatcher.busy(number)
+
+    def _take_back(self) -> None:
         self._stop = None
         for number, item in list(self._timers):
             self._again(number, item)
         self._wake()
-        return True
 
     # -- handing out ----------------------------------------------------------------------------------
 

@@ -421,6 +421,48 @@ CATALOGUE: dict[str, ErrorCode] = {
         "The run asks for an executor that no installed extension provides. Install the one that brings it, or "
         "name another with `--executor`.",
     ),
+    "SYM-R060": ErrorCode(
+        "Run has no such node",
+        "A command names a node that the workflow of the run does not have. `symphony runs show RUN` lists its nodes.",
+    ),
+    "SYM-R061": ErrorCode(
+        "Node cannot be retried",
+        "Only a node that has ended can run again, and only while nothing that depends on it is under way. Without a "
+        "node, a retry needs nodes that failed. Wait for what is under way or pause the run, then try again.",
+    ),
+    "SYM-R062": ErrorCode(
+        "Node cannot be skipped",
+        "What has completed cannot be skipped any more. `symphony runs rerun` begins a new run from its results.",
+    ),
+    "SYM-R063": ErrorCode(
+        "Node waits for no answer",
+        "Only a node that waits for a person can be answered, and only once. `symphony runs show RUN` says which wait.",
+    ),
+    "SYM-R064": ErrorCode(
+        "Person is no approver",
+        "The workflow names who may answer this node, and the person who answered is none of them. Ask one of those "
+        "that the message names.",
+    ),
+    "SYM-R065": ErrorCode(
+        "Run's id is ambiguous or unknown",
+        "No run, or more than one, has an id that begins with the characters that were given. `symphony runs list` "
+        "shows the ids.",
+    ),
+    "SYM-R066": ErrorCode(
+        "Process of the run does not answer",
+        "Another process works on the run and did not take the command in time; it was withdrawn. That process may be "
+        "stopped or overloaded. End it, and the command takes effect at once.",
+    ),
+    "SYM-R067": ErrorCode(
+        "Change cannot be made",
+        "A new run from an old one was to change something that the workflow does not have, or a param of an input "
+        "that an edge feeds. Change what is before the edge, or the workflow itself.",
+    ),
+    "SYM-R068": ErrorCode(
+        "Result is lost",
+        "A result that a node needs to run again cannot be read back from the Artifact Store. Retry the node that "
+        "made it; what depends on it runs again, too.",
+    ),
     # -- A: artifact -------------------------------------------------------------------------------
     "SYM-A001": ErrorCode(
         "Artifact cannot be used",
