@@ -113,7 +113,7 @@ def test_a_pause_lets_running_nodes_end_starts_no_other_and_resume_goes_on(desk)
             await tracker.pause(run)  # a paused run stays paused
             await tracker.resume(run)
             after = await desk.follow(tracker, run, before[-1].sequence)
-            assert isinstance(after[0], RunResumed) and after[0].completed == 1
+            assert isinstance(after[1], RunResumed) and after[1].completed == 1
             assert isinstance(after[-1], RunCompleted)
             assert desk.called() == ["a", "b", "c"]
             assert await desk.follow(tracker, run) == before + after

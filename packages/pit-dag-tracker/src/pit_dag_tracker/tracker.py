@@ -232,7 +232,7 @@ class Tracker:
             progress = progress_of(live.ledger, self._paces[run], now)
             return msgspec.structs.replace(status, progress=progress, process=os.getpid())
         row, ledger, _ = await asyncio.to_thread(self._replay, run)
-        pace = await asyncio.to_thread(self._log.look, lambda connection: read_pace(connection, row.workflow))
+        pace = await asyncio.to_thread(self._pace, row.workflow, ledger)
         status = ledger.status(run, row.workflow, durable=ledger.sequence, now=now)
         brief, progress = self._brief(row), progress_of(ledger, pace, now)
         if not brief.process and progress.eta:  # nobody works on it
@@ -404,7 +404,7 @@ class Tracker:
     ) -> None:
         """Work on a run whose last events are durable."""
         run = row.run
-        pace = await asyncio.to_thread(self._log.look, lambda connection: read_pace(connection, row.workflow))
+        pace = await asyncio.to_thread(self._pace, row.workflow, ledger)
 
         async def read(after: int, until: int) -> list[RunEvent]:
             entries = await asyncio.to_thread(self._log.read, run, after)
@@ -519,6 +519,11 @@ class Tracker:
         workflow = from_document(_request(row).workflow)
         ledger = Ledger(Graph(workflow))
         return row, ledger, (workflow, replay(self._log.entries(run), ledger))
+
+    def _pace(self, workflow: str, ledger: Ledger) -> Pace:
+        if ledger.run_state is RunState.COMPLETED:
+            return pace_of(ledger)
+        return self._log.look(lambda connection: read_pace(connection, workflow))
 
     def _outputs(self, run: str) -> dict[str, bytes]:
         row, ledger, (workflow, remains) = self._replay(run)
