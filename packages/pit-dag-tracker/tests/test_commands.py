@@ -301,7 +301,13 @@ def test_a_node_that_waits_for_its_next_attempt_can_be_skipped(desk):
 
 def test_a_map_that_is_skipped_makes_no_further_call(desk):
     opened, reached = gate(desk)
-    node = {"control": "map", "uses": "gated", "over": "x", "params": {"x": list(range(50))}, "concurrency": 4}
+    node = {
+        "control": "map",
+        "uses": "gated",
+        "over": "x",
+        "params": {"x": list(range(50))},
+        "concurrency": 4,
+    }
 
     async def story():
         async with desk.open() as tracker:

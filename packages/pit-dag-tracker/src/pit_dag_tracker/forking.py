@@ -14,6 +14,7 @@ from symphony_workflow.plan import Plan
 from symphony_workflow.state import NodeState
 
 from pit_dag_tracker.entries import Entry, Stored
+from pit_dag_tracker.graph import Graph
 from pit_dag_tracker.ledger import Ledger
 
 Params = Mapping[str, Mapping[str, Any]]
@@ -66,7 +67,7 @@ def changed_request(request: RunRequest, plan: Plan, changes: Changes, actor: st
     )
 
 
-def node_number(plan: Plan, node: str) -> int:
+def node_number(plan: Plan | Graph, node: str) -> int:
     """The number of a node.
 
     Args:

@@ -148,13 +148,15 @@ class Graph:
 
         Raises:
             RunError: The run has too many nodes.
+            ValueError: The node runs no workflow.
         """
         found = self._inner.get(owner, {}).get(item)
         if found is not None:
             return found
-        workflow = self.runs(owner)
         name = self.nodes[owner].id + ("" if item < 0 else f"[{item}]")
-        assert workflow is not None, f"{name} runs no workflow"
+        workflow = self.runs(owner)
+        if workflow is None:
+            raise ValueError(f"{name!r} runs no workflow")
         if len(self.nodes) + len(workflow.nodes) > LARGEST:
             raise RunError(
                 f"{name!r} would give the run more than {LARGEST:,} nodes",

@@ -133,7 +133,7 @@ class Scheduler:
         self._failures: dict[Key, int] = {}
         self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._deadlines: dict[Instance | int, asyncio.TimerHandle] = {}
-        self._overdue: list[Instance | int] = []
+        self._overdue: list[tuple[Instance | int, Callable[[], None]]] = []
         self._storing: set[asyncio.Task[None]] = set()
         self._pump_due = False
         self._stop: Stop | None = None
@@ -304,8 +304,8 @@ class Scheduler:
         for number, item in list(self._timers):
             self._again(number, item)
         overdue, self._overdue = self._overdue, []
-        for what in overdue:
-            self._expire(what)
+        for what, late in overdue:
+            self._expire(what, late)
         self._wake()
 
     # -- handing out ----------------------------------------------------------------------------------
@@ -529,10 +529,11 @@ class Scheduler:
 
     def _due(self, number: int) -> bool:
         """What a node waits for has ended: make it ready, or skip it; whether it did not end with that."""
-        name, given = self._nodes[number].id, None
+        node, given = self._nodes[number], None
+        name = node.id
         try:
-            if isinstance(self._nodes[number], JoinNode):
-                given = self._wiring.gather_join(number, self._outputs, self.ledger)
+            if isinstance(node, JoinNode):
+                given = self._wiring.gather_join(number, node, self._outputs, self.ledger)
                 if given is None:
                     return True
             else:
@@ -601,7 +602,7 @@ class Scheduler:
         if number in self.ledger.answers:  # given while the run was paused
             self._answered(number)
         elif until:
-            self._limit(number, until - time.time())
+            self._limit(number, until - time.time(), lambda: self._not_answered(number, node))
 
     def _answered(self, number: int) -> None:
         self._unlimit(number)
@@ -612,10 +613,8 @@ class Scheduler:
         outputs = {"approved" if approved else "rejected": value, "answer": encode(facts)}
         self._take(number, -1, self.ledger.attempt[number], outputs, 0.0)
 
-    def _not_answered(self, number: int) -> None:
+    def _not_answered(self, number: int, node: ApprovalNode) -> None:
         """A person had time enough to answer."""
-        node = self._nodes[number]
-        assert isinstance(node, ApprovalNode)
         late = f"nobody answered within {node.timeout:g} s"
         if node.on_timeout == "fail":
             error = RunError(
@@ -685,7 +684,7 @@ class Scheduler:
         self._inside[instance] = _Inside(attempt)
         timeout = getattr(node, "timeout", None)
         if timeout is not None:
-            self._limit(instance, timeout)
+            self._limit(instance, timeout, lambda: self._late(instance, timeout))
         self._open(instance)
         self._wake()
 
@@ -758,36 +757,36 @@ class Scheduler:
                 self.feed.settle(name)
         self._left[instance] = 0
 
-    def _limit(self, what: Instance | int, seconds: float) -> None:
+    def _late(self, instance: Instance, timeout: float) -> None:
+        """A workflow had time enough to end."""
+        node = self._nodes[instance.owner].id
+        error = RunError(
+            f"{instance.name.removesuffix('/')!r} took longer than its {timeout:g} s",
+            code="SYM-R084",
+            hint=f"Raise the `timeout` of {node!r}, or let the workflow that it runs do less.",
+            details={"node": node},
+        ).payload()
+        self._inside[instance].error = error
+        self._abandon(instance, error.message)
+        self._ended.append(instance)
+
+    # -- deadlines ------------------------------------------------------------------------------------
+
+    def _limit(self, what: Instance | int, seconds: float, late: Callable[[], None]) -> None:
         """Give a workflow, or the person that a node has asked, so much time."""
-        self._deadlines[what] = self._loop.call_later(max(0.0, seconds), self._expire, what)
+        self._deadlines[what] = self._loop.call_later(max(0.0, seconds), self._expire, what, late)
 
     def _unlimit(self, what: Instance | int) -> None:
         timer = self._deadlines.pop(what, None)
         if timer is not None:
             timer.cancel()
 
-    def _expire(self, what: Instance | int) -> None:
+    def _expire(self, what: Instance | int, late: Callable[[], None]) -> None:
         if self.stopping:  # a pause may be taken back
-            self._overdue.append(what)
-            return
-        if self._deadlines.pop(what, None) is None:
-            return
-        if isinstance(what, int):
-            self._not_answered(what)
-        else:
-            name = self._nodes[what.owner].id
-            timeout = getattr(self._nodes[what.owner], "timeout", 0.0)
-            error = RunError(
-                f"{what.name.removesuffix('/')!r} took longer than its {timeout:g} s",
-                code="SYM-R084",
-                hint=f"Raise the `timeout` of {name!r}, or let the workflow that it runs do less.",
-                details={"node": name},
-            ).payload()
-            self._inside[what].error = error
-            self._abandon(what, error.message)
-            self._ended.append(what)
-        self._wake()
+            self._overdue.append((what, late))
+        elif self._deadlines.pop(what, None) is not None:
+            late()
+            self._wake()
 
     # -- the end --------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from symphony_sdk.errors import WorkflowError
 from symphony_sdk.values import decode, encode
@@ -148,12 +149,13 @@ class Wiring:
         return self._computed(number, given)
 
     def gather_join(
-        self, number: int, outputs: Sequence[Values | None], ledger: Ledger
+        self, number: int, node: JoinNode, outputs: Sequence[Values | None], ledger: Ledger
     ) -> dict[str, bytes] | str | None:
         """What a join is given as soon as enough has arrived, why it is skipped, or None while it waits.
 
         Args:
-            number: The join.
+            number: The number of the join.
+            node: The join.
             outputs: The outputs of each node that has completed.
             ledger: Where each node is.
 
@@ -161,8 +163,7 @@ class Wiring:
             WorkflowError: A condition or a computed value cannot be evaluated.
             MalformedMessage: An expression needs a value that is too large or no value.
         """
-        node, feeds, states = self._graph.nodes[number], self._feeds[number], ledger.state
-        assert isinstance(node, JoinNode)
+        feeds, states = self._feeds[number], ledger.state
         sources = self._graph.parents[number]
         waits = any(not ledger.over(parent) for parent in sources)
         if waits and node.wait == "all":
@@ -170,25 +171,24 @@ class Wiring:
         lost = [parent for parent in sources if states[parent] in (NodeState.FAILED, NodeState.CANCELLED)]
         if lost and node.wait == "all":
             return f"{self._graph.nodes[lost[0]].id!r} {_WHY.get(states[lost[0]], 'did not complete')}"
-        done = {parent for parent in sources if states[parent] is NodeState.COMPLETED}
-        arrived = sum(parent in done for parent in feeds.controls) + sum(
-            parent in done and test(condition, outputs[parent] or {}, node.id)
-            for parent, condition in feeds.conditions
-        )
+        done = {parent: outputs[parent] or {} for parent in sources if states[parent] is NodeState.COMPLETED}
         values = [
-            (ledger.ended[parent], port, outputs[parent][source_port])  # type: ignore[index] - it is in there
+            (ledger.ended[parent], port, done[parent][source_port])
             for port, parent, source_port in feeds.data
-            if parent in done and source_port in (outputs[parent] or {})
+            if source_port in done.get(parent, ())
         ]
-        arrived += len(values)
-        needed = 1 if isinstance(node.wait, str) else node.wait
+        holding = [
+            parent
+            for parent, condition in feeds.conditions
+            if parent in done and test(condition, done[parent], node.id)
+        ]
+        arrived = len(values) + len(holding) + sum(parent in done for parent in feeds.controls)
+        needed = node.wait if isinstance(node.wait, int) else 1
         if arrived < needed and sources:
             return None if waits else f"{arrived} of {needed} that it waits for arrived"
-        if node.wait != "all":
-            values.sort(key=lambda one: one[:2])
-        given = feeds.fixed.copy()
-        given.update((port, value) for _, port, value in values)
-        first = min(given, default="") if node.wait == "all" or not values else values[0][1]
+        given = feeds.fixed | {port: value for _, port, value in values}
+        by_name = node.wait == "all" or not values
+        first = min(given, default=FIRST) if by_name else min(values)[1]
         return self._computed(number, given) | {FIRST: given.get(first, _NULL)}
 
     def _computed(self, number: int, given: dict[str, bytes]) -> dict[str, bytes]:
@@ -200,7 +200,7 @@ class Wiring:
         results = {}
         for port, text in feeds.computed.items():
             names = expression_names(text)
-            values = {name: decode(given[name]) for name in names & given.keys()}
+            values: dict[str, Any] = {name: decode(given[name]) for name in names & given.keys()}
             if "inputs" in names:
                 values["inputs"] = {name: decode(value) for name, value in inputs.items()}
             results[port] = encode(evaluate(text, values, node=node))
