@@ -340,6 +340,11 @@ CATALOGUE: dict[str, ErrorCode] = {
         "The Python code that builds a workflow gave something that cannot be part of it. The message "
         "names the line of that code.",
     ),
+    "SYM-W051": ErrorCode(
+        "Node cannot be run",
+        "The workflow is sound, but the tracker that is installed cannot run a node of this kind, or one whose "
+        "parameter is an expression. Nothing was started. Upgrade the tracker, or draw the node differently.",
+    ),
     "SYM-W070": ErrorCode(
         "Inputs do not fit the workflow",
         "A run was given inputs that the workflow does not declare, of another type, or not all that it "
