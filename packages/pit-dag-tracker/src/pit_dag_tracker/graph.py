@@ -10,8 +10,17 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from symphony_sdk.errors import RunError
-from symphony_workflow.model import LOCAL, LoopNode, MapNode, Node, SubworkflowNode, Workflow
+from symphony_sdk.errors import RunError, WorkflowError
+from symphony_workflow.model import (
+    INPUTS,
+    LOCAL,
+    DataEdge,
+    LoopNode,
+    MapNode,
+    Node,
+    SubworkflowNode,
+    Workflow,
+)
 from symphony_workflow.plan import Plan, compile_plan
 
 LARGEST = 250_000
@@ -69,7 +78,7 @@ class Graph:
         workflow: The workflow of the run.
 
     Raises:
-        WorkflowError: A workflow has no order.
+        WorkflowError: A workflow has no order, or names an input or a node that it does not have.
         RunError: A node runs a workflow that is not in the file, that runs itself, or is too deep inside of others.
 
     Attributes:
@@ -93,9 +102,9 @@ class Graph:
         self.of: list[Instance] = []
         self._inner: dict[int, dict[int, Instance]] = {}
         self._workflows = {LOCAL + one.id: one for one in workflow.workflows}
-        self._plans: dict[str, Plan] = {}
-        _check_nesting(workflow, self._workflows)
-        self.top = self._add(-1, -1, "", workflow, compile_plan(workflow))
+        used = _check_nesting(workflow, self._workflows)
+        self._plans = {one: _compiled(self._workflows[one]) for one in used}
+        self.top = self._add(-1, -1, "", workflow, _compiled(workflow))
 
     @property
     def order(self) -> Iterator[int]:
@@ -164,9 +173,7 @@ class Graph:
                 hint="Give it shorter lists, or do more of the work inside of one operation.",
                 details={"node": self.nodes[owner].id},
             )
-        if workflow.id not in self._plans:
-            self._plans[workflow.id] = compile_plan(workflow)
-        return self._add(owner, item, f"{name}/", workflow, self._plans[workflow.id])
+        return self._add(owner, item, f"{name}/", workflow, self._plans[LOCAL + workflow.id])
 
     def inner(self, owner: int) -> list[Instance]:
         """The instances that a node owns.
@@ -213,8 +220,31 @@ def inner_workflow(node: Node, workflows: dict[str, Workflow]) -> Workflow | Non
     return workflows.get(node.uses) if isinstance(node, MapNode | LoopNode | SubworkflowNode) else None
 
 
-def _check_nesting(workflow: Workflow, workflows: dict[str, Workflow]) -> None:
-    """See that each workflow that a node runs is there, and that none runs inside of itself or too deep."""
+def _compiled(workflow: Workflow) -> Plan:
+    """The plan of a workflow whose inputs and outputs are what its edges and its nodes know."""
+    plan = compile_plan(workflow)
+    inputs = {one.name for one in workflow.inputs}
+    unknown = [
+        f"an edge to {edge.target!r} starts at the input {edge.source_port!r}"
+        for edge in workflow.edges
+        if isinstance(edge, DataEdge) and edge.source == INPUTS and edge.source_port not in inputs
+    ]
+    unknown += [
+        f"the output {output.name!r} is one of the node {output.node!r}"
+        for output in workflow.outputs
+        if output.node not in plan.index
+    ]
+    if unknown:
+        raise WorkflowError(
+            f"{unknown[0]}, which the workflow {workflow.id!r} does not have",
+            code="SYM-W011",
+            hint="Correct its name, or add what is missing.",
+        )
+    return plan
+
+
+def _check_nesting(workflow: Workflow, workflows: dict[str, Workflow]) -> set[str]:
+    """See that each workflow that a node runs is there, and that none runs inside of itself; returns all that run."""
     depths: dict[str, int] = {}
 
     def depth(outer: Workflow, path: tuple[str, ...]) -> int:
@@ -238,6 +268,7 @@ def _check_nesting(workflow: Workflow, workflows: dict[str, Workflow]) -> None:
         return deepest
 
     depth(workflow, ())
+    return set(depths)
 
 
 def _nesting(what: str) -> RunError:

@@ -468,6 +468,45 @@ CATALOGUE: dict[str, ErrorCode] = {
         "A result that a node needs to run again cannot be read back from the Artifact Store. Retry the node that "
         "made it; what depends on it runs again, too.",
     ),
+    "SYM-R080": ErrorCode(
+        "Workflow cannot run inside of this one",
+        "A map, loop or sub-workflow node runs a workflow that is not in the file, that runs inside of itself, or that "
+        "lies more than 32 workflows deep. Add it to `workflows`; to repeat a workflow, use a loop.",
+    ),
+    "SYM-R081": ErrorCode(
+        "No place for a node",
+        "A node needs more cores, memory or devices at once than the executor will ever have, so nothing was started. "
+        "Lower its `resources`, or name an executor that has as much.",
+    ),
+    "SYM-R082": ErrorCode(
+        "List is too long",
+        "A map node was given more items than its `max_items` allows. Raise that, or give it a shorter list.",
+    ),
+    "SYM-R083": ErrorCode(
+        "Loop reached its bound",
+        "A loop ran as often as its `max_iterations` allows, and its condition did not hold. Raise the bound, or let "
+        'the loop complete with what it has: `on_limit = "complete"`.',
+    ),
+    "SYM-R084": ErrorCode(
+        "Workflow inside of a run took too long",
+        "A sub-workflow, an iteration of a loop or an item of a map was given so many seconds, and they passed. What "
+        "was left of it was skipped, and running operations were told to stop.",
+    ),
+    "SYM-R085": ErrorCode(
+        "Nobody answered in time",
+        "A node waited for a person, its time passed, and its `on_timeout` is to fail then. `symphony runs retry` asks "
+        "again.",
+    ),
+    "SYM-R086": ErrorCode(
+        "Run has too many nodes",
+        "The workflows that run inside of a run have more than 250,000 nodes together. Give maps shorter lists, or do "
+        "more of the work inside of one operation.",
+    ),
+    "SYM-R087": ErrorCode(
+        "Workflow inside of a run failed",
+        "Nodes of a sub-workflow, of an iteration of a loop or of an item of a map failed, and with them the node that "
+        "runs it. The message names them. Mend the cause, then resume the run: what has completed is kept.",
+    ),
     # -- A: artifact -------------------------------------------------------------------------------
     "SYM-A001": ErrorCode(
         "Artifact cannot be used",
