@@ -1,5 +1,7 @@
 """The programs of the how-to about machines, run as they stand there on a real NATS server."""
 
+import asyncio
+import json
 import os
 import shutil
 import socket
@@ -7,6 +9,9 @@ import subprocess
 import sys
 
 import pytest
+from symphony_ipc.bus import Bus
+from symphony_sdk.events import RunHappened
+from symphony_transport_nats import NatsSettings, connect
 
 NATS = shutil.which("nats-server")
 pytestmark = pytest.mark.skipif(
@@ -51,3 +56,31 @@ def test_the_programs_about_machines_print_what_the_page_says(pages, tmp_path, u
         assert first + answering.communicate(timeout=60)[0] == answers
     with start("archive.py") as archiving:
         assert archiving.communicate(timeout=60)[0] == "kept\n"
+
+
+def test_a_host_with_the_setting_of_the_page_tells_the_server_of_its_runs(tmp_path, url):
+    async def main():
+        listener = Bus("elsewhere")
+        await listener.join(await connect(NatsSettings(url=url), listener.name))
+        async with await listener.subscribe("run.*.run-completed") as told, asyncio.timeout(60):
+            flow = {
+                "schema": 1,
+                "id": "walk",
+                "nodes": {"walk": {"kind": "operator", "uses": "symphony.files.walk"}},
+                "inputs": {"path": {"schema": {"type": "string", "format": "path"}}},
+                "edges": [{"from": "$inputs.path", "to": "walk.path"}],
+            }
+            (tmp_path / "flow.json").write_text(json.dumps(flow))
+            environment = {
+                **os.environ,
+                **{f"SYMPHONY_{kind}_DIR": str(tmp_path / kind) for kind in ("DATA", "CACHE", "CONFIG")},
+                "SYMPHONY_BUS_UPLINK": "nats",
+                "SYMPHONY_EXTENSIONS__SYMPHONY_TRANSPORT_NATS__URL": url,
+            }
+            command = [sys.executable, "-m", "symphony_host", "run", "flow.json", "--input", "path=."]
+            running = await asyncio.create_subprocess_exec(*command, cwd=tmp_path, env=environment)
+            assert isinstance((await anext(told)).message, RunHappened)
+            assert await running.wait() == 0
+        await listener.close()
+
+    asyncio.run(main())

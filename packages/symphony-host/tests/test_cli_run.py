@@ -251,6 +251,11 @@ def test_validate_tells_every_fault_with_its_node_and_ends_with_code_1(
     assert {"shout", "lost"} <= {finding["node"] for finding in findings}
 
 
+def test_validate_prints_the_json_schema_of_workflow_files(capsys: Any) -> None:
+    assert run(["validate", "--schema"]) == 0
+    assert json.loads(capsys.readouterr().out)["$id"] == "urn:symphony:workflow:2"
+
+
 def test_validate_of_a_sound_workflow_ends_with_code_0(host: FakeHost, capsys: Any) -> None:
     assert run(["validate", "flow.json"]) == 0
     assert "1 node, no fault found" in capsys.readouterr().out

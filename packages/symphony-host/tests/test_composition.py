@@ -11,7 +11,7 @@ from symphony_core import SymphonyCore
 from symphony_host.composition import Host
 from symphony_host.configuration import load_settings
 from symphony_sdk import Context, operator
-from symphony_sdk.errors import ErrorPayload, PortError, TransportError
+from symphony_sdk.errors import ConfigurationError, ErrorPayload, PortError, TransportError
 from symphony_sdk.events import RunHappened, event_name
 from symphony_sdk.messages import Done
 from symphony_sdk.ports import ArtifactInfo, NodeCall
@@ -118,18 +118,49 @@ def symphony_transports():
 """
 
 
+UPLINKS = """
+from symphony_sdk import BusUplink, hookimpl
+
+class Broker:
+    def start(self, node):
+        self.told = []
+
+    def publish(self, envelope):
+        self.told.append(envelope.to)
+
+    async def subscribe(self, *key):
+        self.told.append(key[0])
+
+    async def unsubscribe(self, *key):
+        pass
+
+    async def close(self):
+        self.told.append("closed")
+
+brokers = []
+
+async def broker(services):
+    brokers.append(Broker())
+    return brokers[-1]
+
+@hookimpl
+def symphony_bus_uplinks():
+    yield BusUplink("broker", broker)
+"""
+
+
 @pytest.fixture
 def opened(site):
     """Opens a host with extensions that run in it, from the source of their modules."""
 
     @asynccontextmanager
-    async def opened(**sources):
+    async def opened(*overrides, **sources):
         for name, source in sources.items():
             root = site.add(name, more='runs = "host"\n', files={"plugin.py": source})
             (root / "__init__.py").write_text("")
         site.settle()
         trusted = ",".join(f"acme.{name}" for name in sources)
-        async with Host.open(load_settings(overrides=[f"trusted={trusted}"])) as host:
+        async with Host.open(load_settings(overrides=[f"trusted={trusted}", *overrides])) as host:
             yield host
 
     return opened
@@ -364,5 +395,29 @@ def test_a_token_that_cannot_be_written_is_told(opened):
             with pytest.raises(PortError, match="token cannot be written") as caught:
                 await host.listen("smoke:here")
             assert caught.value.code == "SYM-O002"
+
+    asyncio.run(main())
+
+
+def test_a_host_joins_the_bus_that_the_setting_names_and_leaves_it_at_its_end(opened):
+    async def main():
+        async with opened("bus_uplink=broker", broker=UPLINKS) as host:
+            (broker,) = sys.modules["acme_broker.plugin"].brokers
+            async with await host.bus.subscribe("run.>"):
+                host.bus.publish("run.r1.run-paused", Done())
+            assert broker.told == ["run.>", "run.r1.run-paused"]
+        assert broker.told[-1] == "closed"
+
+    asyncio.run(main())
+
+
+def test_a_bus_that_no_extension_provides_is_told_with_those_that_there_are(opened):
+    async def main():
+        with pytest.raises(
+            ConfigurationError, match="no usable extension provides the bus 'brocker'"
+        ) as caught:
+            async with opened("bus_uplink=brocker", broker=UPLINKS):
+                pytest.fail("it opened")
+        assert "Installed are: broker" in caught.value.hint
 
     asyncio.run(main())

@@ -7,6 +7,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.util import module_from_spec, spec_from_file_location
+from itertools import chain, repeat
 from pathlib import Path
 
 import msgspec
@@ -208,6 +209,76 @@ def test_a_peer_that_does_not_read_acknowledgements_cannot_stop_a_receiver(pair,
         while ours.recv(1 << 20):
             pass
     os.close(filling)
+
+
+class Hint:
+    """A hint of a peer that says what it likes; counts how often it is looked at."""
+
+    def __init__(self, says):
+        self.looks = 0
+        self._says = says
+
+    def __getitem__(self, index):
+        self.looks += 1
+        return self._says()
+
+
+@pytest.fixture
+def two_cores(monkeypatch):
+    """Only a process with two cores looks at hints, and only while it has one thread."""
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1})
+    monkeypatch.setattr("threading.active_count", lambda: 1)
+
+
+def looks_of_receives(ends, says, count):
+    """How often each of so many receives looked at such a hint, though its byte was there already."""
+    ours, theirs = RingSocket(ends[0]), RingSocket(ends[1])
+    looks = []
+    for _ in range(count):
+        ends[0].hint = Hint(says)
+        theirs.sendall(b"x")
+        assert ours.recv(1) == b"x"
+        looks.append(ends[0].hint.looks)
+    return looks
+
+
+def test_what_was_announced_can_be_seen_without_a_system_call(pair, ends):
+    _, theirs = pair
+    theirs.sendall(b"abc")
+    theirs.sendall(b"de")
+    assert (ends[0].hint[0], ends[1].hint[0]) == (5, 0)
+
+
+def test_a_hint_that_says_nothing_is_looked_at_for_a_bounded_while_and_less_and_less_often(ends, two_cores):
+    looks = looks_of_receives(ends, lambda: ends[0].incoming.position, 1000)
+    assert set(looks) == {0, 1000}
+    looked = [number for number, count in enumerate(looks) if count]
+    assert looked == [0, 2, 6, 14, 30, 62, 126, 254, 510, 767]
+
+
+def test_a_hint_that_says_something_is_looked_at_once(ends, two_cores):
+    assert looks_of_receives(ends, lambda: 1 << 63, 100) == [1] * 100
+
+
+def test_a_hint_that_is_right_again_is_looked_at_often_again(ends, two_cores):
+    told = chain(repeat(0, 1000), repeat(1 << 63))
+    assert looks_of_receives(ends, lambda: next(told), 6) == [1000, 0, 1, 1, 1, 1]
+
+
+def test_a_hint_is_not_believed(pair, ends, two_cores):
+    ours, _ = pair
+    ends[1]._hint[0] = 1 << 63
+    ours.settimeout(0.01)
+    with pytest.raises(TimeoutError):
+        ours.recv(10)
+
+
+@pytest.mark.parametrize("what, is_so", [("os.sched_getaffinity", {0}), ("threading.active_count", 2)])
+def test_nobody_looks_who_would_keep_the_peer_or_another_thread_waiting(
+    ends, two_cores, monkeypatch, what, is_so
+):
+    monkeypatch.setattr(what, lambda *_: is_so)
+    assert looks_of_receives(ends, lambda: 1 << 63, 3) == [0, 0, 0]
 
 
 def test_without_proc_it_says_so_at_once(ends, monkeypatch):

@@ -53,7 +53,7 @@ def descriptors(count):
 
 
 @contextmanager
-def memory(size=2 * SIZE, seals=fcntl.F_SEAL_SHRINK):
+def memory(size=2 * SIZE + mmap.PAGESIZE, seals=fcntl.F_SEAL_SHRINK):
     descriptor = os.memfd_create("test", os.MFD_ALLOW_SEALING)
     os.ftruncate(descriptor, size)
     fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
@@ -78,7 +78,7 @@ def open_descriptors():
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
-def greeting(size=SIZE, magic=b"symshm-1"):
+def greeting(size=SIZE, magic=b"symshm-2"):
     return struct.pack("<8sQ", magic, size)
 
 
@@ -88,8 +88,8 @@ def test_memory_that_is_not_sealed_is_refused(pair):
 
 
 def test_memory_of_another_size_is_refused(pair):
-    with memory(SIZE) as small, descriptors(4) as pipes:
-        assert f"a file of {SIZE:,}" in refused(pair, greeting(), [small, *pipes])
+    with memory(2 * SIZE) as small, descriptors(4) as pipes:
+        assert f"a file of {2 * SIZE:,}" in refused(pair, greeting(), [small, *pipes])
 
 
 @pytest.mark.parametrize("size", [0, 1, 2048, 3 << 20, 1 << 62])
@@ -109,7 +109,7 @@ def test_memory_of_huge_pages_is_refused(pair, monkeypatch):
 
 def test_a_file_is_no_memory(pair, folder):
     with (folder / "file").open("w+b") as file, descriptors(4) as pipes:
-        file.truncate(2 * SIZE)
+        file.truncate(2 * SIZE + mmap.PAGESIZE)
         assert "cut off" in refused(pair, greeting(), [file.fileno(), *pipes])
 
 
@@ -120,7 +120,7 @@ def test_something_else_than_pipes_is_refused(pair):
 
 def test_another_greeting_is_refused(pair):
     with memory() as file, descriptors(4) as pipes:
-        assert "a greeting of b'symshm-2'" in refused(pair, greeting(magic=b"symshm-2"), [file, *pipes])
+        assert "a greeting of b'symshm-3'" in refused(pair, greeting(magic=b"symshm-3"), [file, *pipes])
 
 
 @pytest.mark.parametrize("count", [1, 4, 6])

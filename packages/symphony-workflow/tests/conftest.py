@@ -1,8 +1,13 @@
 """Operations and a workflow that several test modules use."""
 
 import pytest
+from hypothesis import HealthCheck, settings
 from symphony_sdk.contributions import OperationSpec, PortSpec
 from symphony_workflow import Workflow, WorkflowBuilder
+
+# How long an example takes is the machine's affair: no verdict depends on it.
+settings.register_profile("symphony", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("symphony")
 
 STRING = {"type": "string"}
 STRINGS = {"type": "array", "items": STRING}

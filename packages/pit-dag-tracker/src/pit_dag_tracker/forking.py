@@ -14,6 +14,7 @@ from symphony_workflow.plan import Plan
 from symphony_workflow.state import NodeState
 
 from pit_dag_tracker.entries import Entry, Stored
+from pit_dag_tracker.graph import Graph
 from pit_dag_tracker.ledger import Ledger
 
 Params = Mapping[str, Mapping[str, Any]]
@@ -66,7 +67,7 @@ def changed_request(request: RunRequest, plan: Plan, changes: Changes, actor: st
     )
 
 
-def node_number(plan: Plan, node: str) -> int:
+def node_number(plan: Plan | Graph, node: str) -> int:
     """The number of a node.
 
     Args:
@@ -125,12 +126,12 @@ def reused(
         without: The nodes whose results are not taken over.
     """
     sequence, taken = 1, set[int]()
-    for number in ledger.plan.order:
+    for number in ledger.graph.top.order:
         ended = ledger.state[number] is NodeState.COMPLETED and number in stored
         if ended and number not in without and _settled(ledger, number, taken):
             sequence += 1
             taken.add(number)
-            node, seconds = ledger.plan.nodes[number].id, ledger.seconds[number]
+            node, seconds = ledger.graph.nodes[number].id, ledger.seconds[number]
             event = NodeReused(run=run, sequence=sequence, at=at, node=node, origin=origin, seconds=seconds)
             yield event, stored[number]
 
@@ -138,7 +139,8 @@ def reused(
 def _settled(ledger: Ledger, number: int, taken: set[int]) -> bool:
     """Whether nothing that a node depends on will be different in the new run."""
     return all(
-        parent in taken or ledger.state[parent] is NodeState.SKIPPED for parent in ledger.plan.parents[number]
+        parent in taken or ledger.state[parent] is NodeState.SKIPPED
+        for parent in ledger.graph.parents[number]
     )
 
 

@@ -34,7 +34,7 @@ def pace_of(ledger: Ledger) -> Pace:
     Args:
         ledger: Where the run is.
     """
-    nodes = ledger.plan.nodes
+    nodes = ledger.graph.nodes
     done = {
         nodes[number].id: ledger.seconds[number]
         for number, state in enumerate(ledger.state)
@@ -73,11 +73,11 @@ def progress_of(ledger: Ledger, pace: Pace, now: float) -> Progress:
         pace: How long the workflow took before.
         now: Unix time in seconds.
     """
-    plan = ledger.plan
-    known = [pace.nodes[node.id] for node in plan.nodes if node.id in pace.nodes]
+    graph = ledger.graph
+    known = [pace.nodes[node.id] for node in graph.nodes if node.id in pace.nodes]
     usual = sum(known) / len(known) if known else 1.0
     over, done, earned, total = 0, 0.0, 0.0, 0.0
-    for number, node in enumerate(plan.nodes):
+    for number, node in enumerate(graph.nodes):
         weight = max(_LEAST, pace.nodes.get(node.id, usual))
         total += weight
         if ledger.over(number):
@@ -99,4 +99,4 @@ def progress_of(ledger: Ledger, pace: Pace, now: float) -> Progress:
         elif pace.seconds:
             eta = pace.seconds * left / total
     percentage = 100.0 * done / total if total else 100.0
-    return Progress(over, len(plan.nodes), done, total, min(100.0, percentage), eta)
+    return Progress(over, len(graph.nodes), done, total, min(100.0, percentage), eta)

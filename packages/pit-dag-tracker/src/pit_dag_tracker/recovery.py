@@ -2,14 +2,18 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from symphony_sdk.errors import ArtifactError, ErrorPayload, PortError, RunError
 from symphony_sdk.events import ItemCompleted, NodeCompleted, NodeReused, RunResumed, RunSteered
-from symphony_workflow.state import NodeState, advance
+from symphony_workflow.state import NodeState
 
 from pit_dag_tracker.entries import Entry, Stored
+from pit_dag_tracker.graph import Graph, Instance
 from pit_dag_tracker.ledger import Ledger
 from pit_dag_tracker.spill import Spill
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -44,7 +48,7 @@ def replay(entries: Iterable[Entry], ledger: Ledger, remains: Remains | None = N
         WorkflowError: An event cannot follow those before it.
     """
     remains = Remains() if remains is None else remains
-    index = ledger.plan.index
+    index = ledger.graph.index
     for event, stored in entries:
         if isinstance(event, RunSteered):
             for number in ledger.discarded(event):
@@ -87,19 +91,26 @@ def awaken(remains: Remains, ledger: Ledger, spill: Spill) -> None:
         ledger: The replayed ledger.
         spill: Reads large outputs.
     """
-    states = ledger.state
-    for number in reversed(ledger.plan.order):
-        if states[number] is NodeState.COMPLETED:
-            needed = any(states[child] is not NodeState.COMPLETED for child in ledger.plan.children[number])
-            if needed:
-                outputs = _load(spill, remains.stored[number])
-                if outputs is None:
-                    states[number] = advance(states[number], NodeState.PENDING)
-                else:
-                    remains.outputs[number] = outputs
-        _load_items(remains, spill, number)
+    for instance in ledger.graph.instances:  # each after the one that it is inside of
+        if not ledger.settled(instance):
+            _awaken_instance(remains, ledger, spill, instance)
     remains.stored.clear()
     remains.stored_items.clear()
+
+
+def _awaken_instance(remains: Remains, ledger: Ledger, spill: Spill, instance: Instance) -> None:
+    states, children = ledger.state, ledger.graph.children
+    given = {instance.number(output.node) for output in instance.workflow.outputs if instance.owner >= 0}
+    for number in reversed(instance.order):
+        if states[number] is NodeState.COMPLETED:
+            needed = any(states[child] is not NodeState.COMPLETED for child in children[number])
+            if needed or number in given:
+                outputs = _load(spill, remains.stored[number])
+                if outputs is None:
+                    ledger.lose(number)
+                else:
+                    remains.outputs[number] = outputs
+        _load_items(remains, ledger, spill, number)
 
 
 def reload(remains: Remains, ledger: Ledger, spill: Spill, again: Iterable[int]) -> None:
@@ -115,11 +126,11 @@ def reload(remains: Remains, ledger: Ledger, spill: Spill, again: Iterable[int])
         RunError: The outputs of a node before them are lost.
     """
     for number in again:
-        for parent in ledger.plan.parents[number]:
+        for parent in ledger.graph.parents[number]:
             if ledger.state[parent] is NodeState.COMPLETED and parent not in remains.outputs:
                 outputs = _load(spill, remains.stored[parent])
                 if outputs is None:
-                    name = ledger.plan.nodes[parent].id
+                    name = ledger.graph.nodes[parent].id
                     raise RunError(
                         f"the outputs of node {name!r} are lost",
                         code="SYM-R068",
@@ -127,14 +138,40 @@ def reload(remains: Remains, ledger: Ledger, spill: Spill, again: Iterable[int])
                         details={"node": name},
                     )
                 remains.outputs[parent] = outputs
-        _load_items(remains, spill, number)
+        _load_items(remains, ledger, spill, number)
+        for instance in ledger.graph.inner(number):
+            if not ledger.settled(instance):
+                _awaken_instance(remains, ledger, spill, instance)
 
 
-def _load_items(remains: Remains, spill: Spill, number: int) -> None:
+def renumbered(remains: Remains, old: Graph, new: Graph) -> Remains:
+    """What a run has achieved, with its nodes named by their numbers in another graph of the same run.
+
+    Args:
+        remains: What it has achieved; nodes are named by their numbers in `old`.
+        old: A graph of the run.
+        new: Another one, whose instances may have been added in another order.
+    """
+
+    def by_new(of: dict[int, T]) -> dict[int, T]:
+        return {new.index[old.nodes[number].id]: value for number, value in of.items()}
+
+    return Remains(
+        by_new(remains.stored),
+        by_new(remains.stored_items),
+        by_new(remains.outputs),
+        by_new(remains.items),
+        by_new(remains.item_errors),
+    )
+
+
+def _load_items(remains: Remains, ledger: Ledger, spill: Spill, number: int) -> None:
     for item, stored in remains.stored_items.get(number, {}).items():
         outputs = _load(spill, stored)
         if outputs is not None:
             remains.items.setdefault(number, {})[item] = outputs
+        elif number in ledger.items:  # it runs again
+            ledger.items[number].discard(item)
 
 
 def _load(spill: Spill, stored: dict[str, Stored]) -> dict[str, bytes] | None:

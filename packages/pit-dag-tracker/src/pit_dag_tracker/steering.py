@@ -148,11 +148,11 @@ class Steering:
                 await live.wait_ended()
                 return
             case "skip":
-                number = node_number(live.ledger.plan, node)
+                number = node_number(live.ledger.graph, node)
                 if may_skip(live.ledger, number, command):
                     live.skip(number, actor)
             case "approve" | "reject":
-                number = node_number(live.ledger.plan, node)
+                number = node_number(live.ledger.graph, node)
                 if may_answer(live.ledger, number, command):
                     live.answer(number, command.kind == "approve", actor, command.comment)
             case _:
@@ -212,7 +212,7 @@ class Steering:
     async def _amend(self, command: Command) -> None:
         """Add a command about a node to the log; whoever resumes the run finds it there."""
         row, ledger = await asyncio.to_thread(self._replay, command.run)
-        number = node_number(ledger.plan, command.node)
+        number = node_number(ledger.graph, command.node)
         may = may_skip if command.kind == "skip" else may_answer
         if not may(ledger, number, command):
             return
@@ -320,7 +320,7 @@ def may_retry(
     """
     run, node = steered.run, steered.node
     if node:
-        number = node_number(ledger.plan, node)
+        number = node_number(ledger.graph, node)
         if not ledger.over(number):
             raise _not_again(
                 run, f"node {node!r} is {ledger.state[number]}", "Only what has ended can run again."
@@ -330,9 +330,9 @@ def may_retry(
         hint = "Name a node to run it again with all that depends on it."
         raise _not_again(run, "no node failed", hint)
     for number in again:
-        for one in (number, *ledger.plan.children[number]):
+        for one in (number, *ledger.graph.children[number]):
             if out(one) or ledger.state[one] not in (NodeState.PENDING, *NODE_ENDS):
-                name = ledger.plan.nodes[one].id
+                name = ledger.graph.nodes[one].id
                 raise _not_again(run, f"node {name!r} is under way", "Wait for it, or skip it first.")
     return again
 

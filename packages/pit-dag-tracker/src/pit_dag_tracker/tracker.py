@@ -1,6 +1,7 @@
 """The DAG Tracker: starts, resumes, pauses and cancels runs, and answers what became of them."""
 
 import asyncio
+import itertools
 import os
 import secrets
 import sqlite3
@@ -18,19 +19,20 @@ from symphony_sdk.providers import Services
 from symphony_sdk.values import DECODING_ERRORS
 from symphony_workflow.document import from_document
 from symphony_workflow.model import Workflow
-from symphony_workflow.plan import compile_plan
 from symphony_workflow.state import NodeState, RunState
 
 from pit_dag_tracker.entries import Entry
 from pit_dag_tracker.feed import Feed
 from pit_dag_tracker.forking import Changes, affected, changed_request, reused
+from pit_dag_tracker.graph import Graph
 from pit_dag_tracker.journal import NOTHING
 from pit_dag_tracker.ledger import Ledger
 from pit_dag_tracker.log import EventLog
 from pit_dag_tracker.mailbox import Command
 from pit_dag_tracker.owner import Owner
 from pit_dag_tracker.progress import Pace, pace_of, progress_of, read_pace, write_pace
-from pit_dag_tracker.recovery import Remains, awaken, reload, replay, revive
+from pit_dag_tracker.recovery import Remains, awaken, reload, renumbered, replay, revive
+from pit_dag_tracker.resources import NOTHING_SPECIAL, described, needs
 from pit_dag_tracker.scheduler import Scheduler
 from pit_dag_tracker.spill import Spill
 from pit_dag_tracker.steering import GOING_ON, Steering, may_retry, wrong_state
@@ -112,8 +114,8 @@ class Tracker:
         )  # what a run under way here has achieved until now counts
         changes = Changes(nodes, inputs or {}, params or {})
         row, source, (_, remains) = await asyncio.to_thread(self._replay, run)
-        request = changed_request(_request(row), source.plan, changes, actor)
-        without = affected(source.plan, changes)
+        request = changed_request(_request(row), source.graph.top.plan, changes, actor)
+        without = affected(source.graph.top.plan, changes)
 
         def taken_over(new: str, at: float) -> list[Entry]:
             return list(reused(run, new, at, source, remains.stored, without))
@@ -317,7 +319,7 @@ class Tracker:
         taken_over: Callable[[str, float], list[Entry]] | None = None,
     ) -> str:
         workflow, ledger, wiring = await asyncio.to_thread(_compile, request)
-        executor = await self._executor(request.executor)
+        executor = await self._executor(request.executor, workflow)
         now = time.time()
         run = f"{datetime.fromtimestamp(now, UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
         started = RunStarted(
@@ -356,7 +358,7 @@ class Tracker:
         if row.state == "completed" and command.kind == "resume":
             raise wrong_state(run, "is completed", "Start the workflow again for another run.")
         request = _request(row)
-        _, ledger, wiring = await asyncio.to_thread(_compile, request)
+        workflow, ledger, wiring = await asyncio.to_thread(_compile, request)
         remains = await asyncio.to_thread(lambda: replay(self._log.entries(run), ledger))
         head: dict[str, Any] = {"run": run, "at": time.time()}
         steered = RunSteered(
@@ -369,7 +371,7 @@ class Tracker:
         if command.kind == "retry":
             may_retry(ledger, steered)
         replay([(steered, NOTHING)], ledger, remains)
-        executor = await self._executor(request.executor)
+        executor = await self._executor(request.executor, workflow)
         completed = sum(state is NodeState.COMPLETED for state in ledger.state)
         resumed = RunResumed(**head, sequence=ledger.sequence + 1, completed=completed)
         await asyncio.to_thread(revive, remains, ledger, Spill(self._services, run), resumed)
@@ -396,8 +398,11 @@ class Tracker:
     def _what_it_takes(self, run: str, steered: RunSteered, again: Sequence[int]) -> Remains:
         _, ledger, (_, remains) = self._replay(run)
         replay([(steered, NOTHING)], ledger, remains)
-        reload(remains, ledger, Spill(self._services, run), again)
-        return remains
+        graph, live = ledger.graph, self._live[run].ledger.graph
+        reload(
+            remains, ledger, Spill(self._services, run), [graph.index[live.nodes[one].id] for one in again]
+        )
+        return renumbered(remains, graph, live)
 
     async def _begin(
         self,
@@ -460,7 +465,7 @@ class Tracker:
         await asyncio.wrap_future(self._log.flush())
         self._forget(run)
 
-    async def _executor(self, name: str) -> ExecutorPort:
+    async def _executor(self, name: str, workflow: Workflow) -> ExecutorPort:
         executors = self._services.executors
         if name not in executors:
             raise RunError(
@@ -476,6 +481,15 @@ class Tracker:
                 code="SYM-R004",
                 hint="See its settings: it may have no machines.",
             )
+        for node in itertools.chain(workflow.nodes, *(one.nodes for one in workflow.workflows)):
+            resources = needs(node)
+            if resources is not NOTHING_SPECIAL and not executor.can_place(resources):
+                raise RunError(
+                    f"executor {name!r} can never run node {node.id!r}, which needs {described(resources)}",
+                    code="SYM-R081",
+                    hint="Lower its `resources`, or choose an executor that has as much.",
+                    details={"node": node.id, "executor": name},
+                )
         return executor
 
     # -- inside a transaction of the log --------------------------------------------------------------
@@ -514,7 +528,7 @@ class Tracker:
     def _replay(self, run: str) -> tuple[RunRow, Ledger, tuple[Workflow, Remains]]:
         row = self._log.run(run)
         workflow = from_document(_request(row).workflow)
-        ledger = Ledger(compile_plan(workflow))
+        ledger = Ledger(Graph(workflow))
         return row, ledger, (workflow, replay(self._log.entries(run), ledger))
 
     def _pace(self, workflow: str, ledger: Ledger) -> Pace:
@@ -529,7 +543,7 @@ class Tracker:
         spill = Spill(self._services, run)
         found = {}
         for output in workflow.outputs:
-            stored = remains.stored.get(ledger.plan.index[output.node], {})
+            stored = remains.stored.get(ledger.graph.index[output.node], {})
             if output.port in stored:
                 found[output.name] = spill.load({output.port: stored[output.port]})[output.port]
         return found
@@ -559,8 +573,8 @@ class Tracker:
 def _compile(request: RunRequest) -> tuple[Workflow, Ledger, Wiring]:
     """What a run needs of its workflow; takes a while where that is large, so it belongs in a thread."""
     workflow = from_document(request.workflow)
-    ledger = Ledger(compile_plan(workflow))
-    return workflow, ledger, Wiring(ledger.plan, workflow_inputs(workflow, request.inputs))
+    ledger = Ledger(Graph(workflow))
+    return workflow, ledger, Wiring(ledger.graph, workflow_inputs(workflow, request.inputs))
 
 
 def _request(row: RunRow) -> RunRequest:

@@ -14,7 +14,7 @@ from symphony_core import SymphonyCore
 from symphony_ipc.bridge import Bridge
 from symphony_isolation import IsolatedExtensions, WorkerLimits, WorkerSpec
 from symphony_sdk.contributions import ArtifactRef
-from symphony_sdk.errors import PortError, SymphonyError
+from symphony_sdk.errors import ConfigurationError, PortError, SymphonyError
 from symphony_sdk.events import RunEvent, RunHappened, event_name
 from symphony_sdk.extension import Context, Files, Log
 from symphony_sdk.permissions import PermissionSet
@@ -109,9 +109,13 @@ class Host:
         Raises:
             SymphonyError: Something is wrong with an extension and `settings.strict` is set; otherwise such a
                 thing is kept in `problems`.
+            ConfigurationError: No extension provides what `settings.bus_uplink` names.
+            TransportError: What it names cannot be joined.
         """
         host = cls(settings)
         try:
+            if settings.bus_uplink:
+                await host._join(settings.bus_uplink)
             yield host
         finally:
             await host._close()
@@ -273,6 +277,16 @@ class Host:
         if self._bus is None:
             self._bus = Bus(f"host-{os.getpid()}")
         return self._bus
+
+    async def _join(self, name: str) -> None:
+        provided = self._plugins.bus_uplinks().get(name)
+        if provided is None:
+            installed = ", ".join(self._plugins.bus_uplinks()) or "none"
+            raise ConfigurationError(
+                f"no usable extension provides the bus {name!r} that the setting `bus_uplink` names",
+                hint=f"Installed are: {installed}. symphony-transport-nats brings `nats`; see `symphony doctor`.",
+            )
+        await self.bus.join(await provided.provider.connect(self.services(provided.extension)))
 
     def _tell_bus(self, event: RunEvent) -> None:
         if self._bus is not None:  # nobody can have subscribed to one that was not asked for

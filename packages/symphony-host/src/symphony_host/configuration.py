@@ -41,6 +41,7 @@ class Settings(NamedTuple):
         cache_dir: Where what can be made again is.
         log_level: The least important lines that the log shows.
         executor: Name of the executor that runs nodes.
+        bus_uplink: Name of the bus above the host's own that it joins, such as `nats`; none where empty.
         strict: Whether an error of an extension is raised rather than noted.
         trusted: Ids of extensions outside of the family that may run in the host.
         denied: Patterns of ids, such as `acme.*`, that are never used, whatever `symphony enable` says.
@@ -54,6 +55,7 @@ class Settings(NamedTuple):
     cache_dir: Path
     log_level: LogLevel = "warning"
     executor: str = "local"
+    bus_uplink: str = ""
     strict: bool = False
     trusted: tuple[str, ...] = ()
     denied: tuple[str, ...] = ()
@@ -145,7 +147,7 @@ class _Fault(NamedTuple):
     hint: str = ""
 
 
-_KNOWN = ("data_dir", "cache_dir", "log_level", "executor", "strict", "trusted", "denied")
+_KNOWN = ("data_dir", "cache_dir", "log_level", "executor", "bus_uplink", "strict", "trusted", "denied")
 _LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -265,6 +267,8 @@ def _take(
             values[key] = value
         else:
             faults.append(_Fault(source, key, f"expected true or false, found {value!r}"))
+    elif key == "bus_uplink" and text is not None:
+        values[key] = text
     elif not text:
         faults.append(_Fault(source, key, f"expected text, found {value!r}"))
     elif key == "log_level":

@@ -310,10 +310,11 @@ CATALOGUE: dict[str, ErrorCode] = {
         "retry with no attempts.",
     ),
     "SYM-W021": ErrorCode(
-        "Condition is invalid",
-        "The condition of an edge or branch is not CEL, is too long, or uses a name that it is not given. "
-        "An edge's condition can use the output ports of the node that it comes from, a branch's its "
-        "inputs.",
+        "Expression is invalid",
+        "A condition, or a value that is written as an expression, is not CEL, is too long, uses a name or a "
+        "function that there is not, or cannot work with the types that it is given. The condition of an edge "
+        "can use the output ports of the node that it comes from, those of a branch or switch its inputs, that "
+        "of a loop the outputs of an iteration, and a value of a node its other inputs and `inputs.NAME`.",
     ),
     "SYM-W022": ErrorCode(
         "Map over no list",
@@ -324,9 +325,10 @@ CATALOGUE: dict[str, ErrorCode] = {
         "The workflow has no nodes, so there is nothing to run.",
     ),
     "SYM-W030": ErrorCode(
-        "Condition failed",
-        "A condition could not be evaluated with the values of this run: a value is missing, the types do "
-        "not fit the operators, the result is not true or false, or it would take too many steps.",
+        "Expression failed",
+        "A condition, or a value that is written as an expression, could not be evaluated with the values of "
+        "this run: a value is missing, the types do not fit the operators, the result is no JSON, or that of "
+        "a condition is not true or false.",
     ),
     "SYM-W040": ErrorCode(
         "Impossible change of state",
@@ -338,10 +340,26 @@ CATALOGUE: dict[str, ErrorCode] = {
         "The Python code that builds a workflow gave something that cannot be part of it. The message "
         "names the line of that code.",
     ),
+    "SYM-W051": ErrorCode(
+        "Node cannot be run",
+        "The workflow is sound, but the tracker that is installed cannot run a node of this kind, or one whose "
+        "parameter is an expression. Nothing was started. Upgrade the tracker, or draw the node differently.",
+    ),
     "SYM-W070": ErrorCode(
         "Inputs do not fit the workflow",
         "A run was given inputs that the workflow does not declare, of another type, or not all that it "
         "requires. Every fault is listed; give each as `--input NAME=VALUE`.",
+    ),
+    "SYM-W071": ErrorCode(
+        "Expression takes too much",
+        "With the values of this run, evaluating an expression may take more work or memory than is allowed: "
+        "macros inside of macros over long lists, `map` or `filter` over more than about 1,500 items, or "
+        "texts that grow. An operator is the place for such work.",
+    ),
+    "SYM-W072": ErrorCode(
+        "Workflow cannot be written as Python",
+        "A workflow holds something that no file could hold either, such as a value that is not JSON, so no "
+        "Python code can build it.",
     ),
     # -- R: run ------------------------------------------------------------------------------------
     "SYM-R001": ErrorCode(
@@ -449,6 +467,45 @@ CATALOGUE: dict[str, ErrorCode] = {
         "Result is lost",
         "A result that a node needs to run again cannot be read back from the Artifact Store. Retry the node that "
         "made it; what depends on it runs again, too.",
+    ),
+    "SYM-R080": ErrorCode(
+        "Workflow cannot run inside of this one",
+        "A map, loop or sub-workflow node runs a workflow that is not in the file, that runs inside of itself, or that "
+        "lies more than 32 workflows deep. Add it to `workflows`; to repeat a workflow, use a loop.",
+    ),
+    "SYM-R081": ErrorCode(
+        "No place for a node",
+        "A node needs more cores, memory or devices at once than the executor will ever have, so nothing was started. "
+        "Lower its `resources`, or name an executor that has as much.",
+    ),
+    "SYM-R082": ErrorCode(
+        "List is too long",
+        "A map node was given more items than its `max_items` allows. Raise that, or give it a shorter list.",
+    ),
+    "SYM-R083": ErrorCode(
+        "Loop reached its bound",
+        "A loop ran as often as its `max_iterations` allows, and its condition did not hold. Raise the bound, or let "
+        'the loop complete with what it has: `on_limit = "complete"`.',
+    ),
+    "SYM-R084": ErrorCode(
+        "Workflow inside of a run took too long",
+        "A sub-workflow, an iteration of a loop or an item of a map was given so many seconds, and they passed. What "
+        "was left of it was skipped, and running operations were told to stop.",
+    ),
+    "SYM-R085": ErrorCode(
+        "Nobody answered in time",
+        "A node waited for a person, its time passed, and its `on_timeout` is to fail then. `symphony runs retry` asks "
+        "again.",
+    ),
+    "SYM-R086": ErrorCode(
+        "Run has too many nodes",
+        "The workflows that run inside of a run have more than 250,000 nodes together. Give maps shorter lists, or do "
+        "more of the work inside of one operation.",
+    ),
+    "SYM-R087": ErrorCode(
+        "Workflow inside of a run failed",
+        "Nodes of a sub-workflow, of an iteration of a loop or of an item of a map failed, and with them the node that "
+        "runs it. The message names them. Mend the cause, then resume the run: what has completed is kept.",
     ),
     # -- A: artifact -------------------------------------------------------------------------------
     "SYM-A001": ErrorCode(
@@ -614,7 +671,7 @@ CATALOGUE: dict[str, ErrorCode] = {
         "know the way to. `symphony_sdk.ports.bus.BusPort.endpoints` lists those that there are.",
     ),
     "SYM-T022": ErrorCode(
-        "No such endpoint",
+        "Nobody answers at the endpoint",
         "A request named an endpoint that nobody registered, or whose process has ended. `details` holds the name. "
         "Look at `await bus.endpoints()` to see who can be asked.",
     ),

@@ -28,6 +28,7 @@ from symphony_workflow.model import (
     PORT_NAME,
     WORKFLOW_ID,
     BranchNode,
+    CallingNode,
     Edge,
     InstrumentNode,
     MapNode,
@@ -225,7 +226,7 @@ class WorkflowBuilder:
                 "Give each node an id of its own.",
                 code="SYM-W019",
             )
-        if not isinstance(node, BranchNode) and not OPERATION_ID.fullmatch(node.uses):
+        if isinstance(node, CallingNode) and not OPERATION_ID.fullmatch(node.uses):
             raise misuse(
                 f"node {node.id!r} uses {node.uses!r}, which is no id of an operation",
                 "Write it like `acme.text.word-count`.",

@@ -1,30 +1,25 @@
 """Turns a workflow into the document that its file holds, and back."""
 
+import json
 from collections.abc import Callable, Mapping
+from importlib import resources
 from typing import Any
 
 from symphony_sdk.errors import WorkflowError
 
-from symphony_workflow.json_values import json_fault
 from symphony_workflow.migrations import MIGRATIONS, Migration, migrate
 from symphony_workflow.model import (
-    ONCE,
     SCHEMA,
-    BranchNode,
     ConditionalEdge,
     ControlEdge,
     DataEdge,
     Edge,
-    InstrumentNode,
-    MapNode,
     Metadata,
-    Node,
-    OperatorNode,
-    RetryPolicy,
     Workflow,
     WorkflowInput,
     WorkflowOutput,
 )
+from symphony_workflow.node_documents import node_document, plain, put_extra, read_node
 
 SHOWN_FAULTS = 20
 """How many faults an error's message lists; `details["faults"]` holds all."""
@@ -39,13 +34,11 @@ def to_document(workflow: Workflow) -> dict[str, Any]:
     Raises:
         WorkflowError: Two parts share a name, or a value is not JSON: the file could not give it back.
     """
-    document: dict[str, Any] = {"schema": SCHEMA, "id": workflow.id}
-    _put(document, "name", workflow.name, "")
-    _put(document, "metadata", _metadata_document(workflow.metadata), {})
-    _put(document, "inputs", _by_name("input", workflow.inputs, lambda one: one.name, _input_document), {})
-    document["nodes"] = _by_name("node", workflow.nodes, lambda one: one.id, _node_document)
-    _put(document, "edges", [_edge_document(edge) for edge in workflow.edges], [])
-    _put(document, "outputs", _by_name("output", workflow.outputs, lambda one: one.name, _output_text), {})
+    document = {"schema": SCHEMA, "id": workflow.id, **_body(workflow)}
+    if workflow.workflows:
+        document["workflows"] = _by_name("workflow", workflow.workflows, lambda one: one.id, _inner_document)
+    if workflow.extra:
+        put_extra(document, workflow.extra, _WORKFLOW_KEYS, "the workflow")
     return document
 
 
@@ -66,38 +59,84 @@ def from_document(
         WorkflowError: The format is newer than this version knows, or the shape is wrong; `details["faults"]`
             lists every fault as `{"path", "message", "hint"}`.
     """
-    from symphony_workflow.document_faults import check_shape  # pydantic: only where a document is read
+    from symphony_workflow.document_faults import check_document  # pydantic: only where a document is read
 
     if isinstance(document, dict):
         document = migrate(document, file=file, migrations=migrations)
-    checked, faults = check_shape(document)
-    if not faults:
-        faults = [{"path": path, "message": fault, "hint": ""} for path, fault in _value_faults(checked)]
+    checked, faults = check_document(document)
     if faults:
         raise _wrong_shape(faults, file)
-    return Workflow(
-        id=checked["id"],
-        name=checked.get("name", ""),
-        metadata=_metadata(checked.get("metadata", {})),
-        inputs=tuple(_input(name, fields) for name, fields in checked.get("inputs", {}).items()),
-        nodes=tuple([_node(id, fields) for id, fields in checked["nodes"].items()]),
-        edges=tuple([_edge(fields) for fields in checked.get("edges", ())]),
-        outputs=tuple(
-            WorkflowOutput(name, *place.split(".")) for name, place in checked.get("outputs", {}).items()
-        ),
+    inner = checked.get("workflows", {})
+    return _workflow(
+        checked["id"],
+        checked,
+        known=_WORKFLOW_KEYS,
+        workflows=tuple(_workflow(id, fields, known=_BODY_KEYS) for id, fields in inner.items()),
     )
 
 
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema of workflow files, for editors and other programs."""
-    from symphony_workflow.document_schema import document_schema  # pydantic: only where it is needed
+def json_schema(version: int = SCHEMA) -> dict[str, Any]:
+    """The JSON Schema of workflow files, for editors and other programs; its `$id` is `urn:symphony:workflow:VERSION`.
 
-    return document_schema()
+    Args:
+        version: The version of the format, from 1 to the present one.
+
+    Raises:
+        WorkflowError: There is no such version.
+    """
+    if version not in range(1, SCHEMA + 1):
+        raise WorkflowError(
+            f"there is no JSON Schema of the workflow format {version}",
+            code="SYM-W005",
+            hint=f"There are 1 to {SCHEMA}.",
+            details={"schema": version, "known": SCHEMA},
+        )
+    text = (
+        resources.files("symphony_workflow").joinpath(f"schemas/workflow-{version}.json").read_text("utf-8")
+    )
+    schema: dict[str, Any] = json.loads(text)
+    return schema
 
 
-def _put(document: dict[str, Any], key: str, value: Any, default: Any) -> None:
-    if value != default:
-        document[key] = value
+_BODY_KEYS = frozenset({"name", "metadata", "inputs", "nodes", "edges", "outputs"})
+_WORKFLOW_KEYS = _BODY_KEYS | {"schema", "id", "workflows"}
+_INPUT_KEYS = frozenset({"schema", "required", "default", "description"})
+_EDGE_KEYS = {
+    "data": frozenset({"kind", "from", "to", "metadata"}),
+    "control": frozenset({"kind", "from", "to", "metadata"}),
+    "conditional": frozenset({"kind", "from", "to", "condition", "metadata"}),
+}
+
+
+def _body(workflow: Workflow) -> dict[str, Any]:
+    """What a file says of a workflow and of each workflow in it."""
+    document: dict[str, Any] = {}
+    if workflow.name:
+        document["name"] = plain(workflow.name, "name")
+    if metadata := _metadata_document(workflow.metadata):
+        document["metadata"] = metadata
+    if workflow.inputs:
+        document["inputs"] = _by_name("input", workflow.inputs, lambda one: one.name, _input_document)
+    document["nodes"] = _by_name("node", workflow.nodes, lambda one: one.id, node_document)
+    if workflow.edges:
+        document["edges"] = [_edge_document(edge, place) for place, edge in enumerate(workflow.edges)]
+    if workflow.outputs:
+        document["outputs"] = _by_name("output", workflow.outputs, lambda one: one.name, _output_text)
+    return document
+
+
+def _inner_document(workflow: Workflow) -> dict[str, Any]:
+    if workflow.workflows:
+        raise WorkflowError(
+            f"the workflow {workflow.id!r} of the file has workflows of its own",
+            code="SYM-W006",
+            hint="Put them beside it: the nodes of each workflow of a file may use all the others.",
+            details={"path": f"workflows.{workflow.id}"},
+        )
+    document = _body(workflow)
+    if workflow.extra:
+        put_extra(document, workflow.extra, _BODY_KEYS | {"workflows"}, f"workflows.{workflow.id}")
+    return document
 
 
 def _by_name(
@@ -116,62 +155,44 @@ def _by_name(
     return written
 
 
-def _node_document(node: Node) -> dict[str, Any]:
-    document: dict[str, Any] = {"kind": node.kind}
-    if isinstance(node, BranchNode):
-        document |= {"control": node.control, "condition": node.condition}
-    elif isinstance(node, MapNode):
-        document |= {"control": node.control, "uses": node.uses, "over": node.over}
-    else:
-        document["uses"] = node.uses
-    if node.params:
-        document["params"] = _json(node.params, f"nodes.{node.id}.params")
-    if isinstance(node, MapNode):
-        _put(document, "concurrency", node.concurrency, 8)
-        _put(document, "on_error", node.on_error, "fail")
-    if not isinstance(node, BranchNode):
-        if node.retry is not ONCE and (retry := _retry_document(node.retry)):
-            document["retry"] = retry
-        _put(document, "timeout", None if node.timeout is None else _number(node.timeout), None)
-    _put(document, "label", node.label, "")
-    if node.metadata:
-        document["metadata"] = _json(node.metadata, f"nodes.{node.id}.metadata")
-    return document
-
-
-def _retry_document(retry: RetryPolicy) -> dict[str, Any]:
-    document: dict[str, Any] = {}
-    _put(document, "attempts", retry.attempts, ONCE.attempts)
-    _put(document, "backoff", _number(retry.delay), ONCE.delay)
-    _put(document, "factor", _number(retry.factor), ONCE.factor)
-    return document
-
-
-def _number(value: float) -> float | int:
-    """One spelling for one number, so that 2 and 2.0 seconds have the same digest."""
-    return int(value) if float(value).is_integer() else value
-
-
-def _edge_document(edge: Edge) -> dict[str, Any]:
+def _edge_document(edge: Edge, place: int) -> dict[str, Any]:
+    document: dict[str, Any]
     if isinstance(edge, DataEdge):
-        return {
+        document = {
             "from": f"{edge.source}.{edge.source_port}",
             "to": f"{edge.target}.{edge.target_port}",
         }
-    document = {"kind": edge.kind, "from": edge.source, "to": edge.target}
-    if isinstance(edge, ConditionalEdge):
-        document["condition"] = edge.condition
+    else:
+        document = {"kind": edge.kind, "from": edge.source, "to": edge.target}
+        if isinstance(edge, ConditionalEdge):
+            document["condition"] = plain(edge.condition, f"edges[{place}].condition")
+    if edge.metadata:
+        document["metadata"] = plain(edge.metadata, f"edges[{place}].metadata")
+    if edge.extra:
+        put_extra(document, edge.extra, _EDGE_KEYS[edge.kind], f"edges[{place}]")
     return document
 
 
 def _input_document(one: WorkflowInput) -> dict[str, Any]:
+    path = f"inputs.{one.name}"
     document: dict[str, Any] = {}
-    _put(document, "schema", _json(one.schema, f"inputs.{one.name}.schema"), {})
+    if one.schema:
+        document["schema"] = plain(one.schema, f"{path}.schema")
+    if one.required and one.default is not None:
+        raise WorkflowError(
+            f"the input {one.name!r} is required and has a default, which a file cannot say",
+            code="SYM-W006",
+            hint="Leave out the default, or give required=False.",
+            details={"path": path},
+        )
     if not one.required and one.default is None:
         document["required"] = False
     elif not one.required:
-        document["default"] = _json(one.default, f"inputs.{one.name}.default")
-    _put(document, "description", one.description, "")
+        document["default"] = plain(one.default, f"{path}.default")
+    if one.description:
+        document["description"] = plain(one.description, f"{path}.description")
+    if one.extra:
+        put_extra(document, one.extra, _INPUT_KEYS, path)
     return document
 
 
@@ -180,83 +201,67 @@ def _output_text(one: WorkflowOutput) -> str:
 
 
 def _metadata_document(metadata: Metadata) -> dict[str, Any]:
-    document: dict[str, Any] = {}
-    _put(document, "author", metadata.author, "")
-    _put(document, "created", metadata.created, "")
-    _put(document, "modified", metadata.modified, "")
-    _put(document, "tags", list(metadata.tags), [])
-    document |= _json(metadata.extra, "metadata")
+    said = {
+        "author": metadata.author,
+        "created": metadata.created,
+        "modified": metadata.modified,
+        "tags": list(metadata.tags),
+    }
+    document: dict[str, Any] = plain(
+        {key: value for key, value in said.items() if value} | metadata.extra, "metadata"
+    )
     return document
 
 
-def _json(value: Any, path: str) -> Any:
-    if fault := json_fault(value):
-        raise WorkflowError(
-            f"{path} cannot be written as JSON: {fault}",
-            code="SYM-W006",
-            hint="Keep values of other types out of the workflow: pass them as an input or read them in a node.",
-            details={"path": path},
-        )
-    return value
+def _workflow(
+    id: str, fields: Mapping[str, Any], *, known: frozenset[str], workflows: tuple[Workflow, ...] = ()
+) -> Workflow:
+    return Workflow(
+        id=id,
+        name=fields.get("name", ""),
+        metadata=_metadata(fields.get("metadata", {})),
+        inputs=tuple(_input(name, one) for name, one in fields.get("inputs", {}).items()),
+        nodes=tuple([read_node(node, one) for node, one in fields["nodes"].items()]),
+        edges=tuple([_edge(one) for one in fields.get("edges", ())]),
+        outputs=tuple(
+            WorkflowOutput(name, *place.split(".")) for name, place in fields.get("outputs", {}).items()
+        ),
+        workflows=workflows,
+        extra=_unknown(fields, known),
+    )
 
 
-def _node(id: str, fields: dict[str, Any]) -> Node:
-    variant = fields.pop("control", None) or fields["kind"]
-    del fields["kind"]
-    if "retry" in fields:
-        retry = fields["retry"]
-        fields["retry"] = RetryPolicy(**{"delay" if key == "backoff" else key: retry[key] for key in retry})
-    return _NODES[variant](id=id, **fields)
+def _unknown(fields: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
+    return {} if fields.keys() <= known else {key: fields[key] for key in fields if key not in known}
 
 
-_NODES: dict[str, Callable[..., Node]] = {
-    "instrument": InstrumentNode,
-    "operator": OperatorNode,
-    "map": MapNode,
-    "branch": BranchNode,
-}
-
-
-def _edge(fields: dict[str, Any]) -> Edge:
+def _edge(fields: Mapping[str, Any]) -> Edge:
     kind = fields.get("kind", "data")
-    source, target = fields["source"], fields["target"]
+    source, target = fields["from"], fields["to"]
+    metadata, extra = fields.get("metadata", {}), _unknown(fields, _EDGE_KEYS[kind])
     if kind == "data":
-        return DataEdge(*source.split("."), *target.split("."))
+        (node, port), (target, target_port) = source.split("."), target.split(".")
+        return DataEdge(node, port, target, target_port, metadata, extra)
     if kind == "control":
-        return ControlEdge(source, target)
-    return ConditionalEdge(source, target, fields["condition"])
+        return ControlEdge(source, target, metadata, extra)
+    return ConditionalEdge(source, target, fields["condition"], metadata, extra)
 
 
-def _input(name: str, fields: dict[str, Any]) -> WorkflowInput:
+def _input(name: str, fields: Mapping[str, Any]) -> WorkflowInput:
     return WorkflowInput(
         name,
         schema=fields.get("schema", {}),
         required=fields.get("required", "default" not in fields),
         default=fields.get("default"),
         description=fields.get("description", ""),
+        extra=_unknown(fields, _INPUT_KEYS),
     )
 
 
-def _metadata(fields: dict[str, Any]) -> Metadata:
-    known = {key: fields.pop(key) for key in ("author", "created", "modified", "tags") if key in fields}
-    return Metadata(**{**known, "tags": tuple(known.get("tags", ()))}, extra=fields)
-
-
-def _value_faults(checked: dict[str, Any]) -> list[tuple[str, str]]:
-    """The places of the document where a free value is not what JSON can hold, or contradicts another."""
-    places: list[tuple[str, Any]] = [
-        ("metadata", checked.get("metadata", {})),
-        ("name", checked.get("name", "")),
-    ]
-    for id, fields in checked["nodes"].items():
-        free = fields.keys() & {"params", "metadata", "label", "condition"}
-        places.extend((f"nodes.{id}.{key}", fields[key]) for key in free)
-    faults = []
-    for name, fields in checked.get("inputs", {}).items():
-        places.append((f"inputs.{name}", fields))
-        if fields.get("required") and "default" in fields:
-            faults.append((f"inputs.{name}", "an input with a default cannot be required"))
-    return faults + [(path, fault) for path, value in places if (fault := json_fault(value))]
+def _metadata(fields: Mapping[str, Any]) -> Metadata:
+    extra = dict(fields)
+    known = {key: extra.pop(key) for key in ("author", "created", "modified", "tags") if key in extra}
+    return Metadata(**{**known, "tags": tuple(known.get("tags", ()))}, extra=extra)
 
 
 def _wrong_shape(faults: list[Any], file: str) -> WorkflowError:

@@ -1,22 +1,21 @@
-"""Says what is wrong with the shape of a document, in words for whoever wrote it by hand."""
+"""Says what is wrong with a document, in words for whoever wrote it by hand."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypedDict
 
 from pydantic import ValidationError
 
 from symphony_workflow.document_schema import (
-    BranchFields,
-    InputFields,
-    InstrumentFields,
-    MapFields,
-    OperatorFields,
+    CacheFields,
+    CaseFields,
+    ResourcesFields,
     RetryFields,
-    WorkflowFields,
     adapter,
 )
-from symphony_workflow.model import NODE_ID, OPERATION_ID, PORT_NAME, SCHEMA, WORKFLOW_ID
+from symphony_workflow.json_values import json_fault
+from symphony_workflow.model import LOCAL, NODE_ID, OPERATION_ID, PORT_NAME, SCHEMA, WORKFLOW_ID
+from symphony_workflow.node_documents import EXPRESSION, NODE_KINDS
 
 
 class Fault(TypedDict):
@@ -27,29 +26,62 @@ class Fault(TypedDict):
     hint: str
 
 
-def check_shape(document: Any) -> tuple[Any, list[Fault]]:
-    """The document with `from` and `to` renamed to `source` and `target`, and every fault of its shape.
+def check_document(document: Any) -> tuple[Any, list[Fault]]:
+    """The document, and every fault of its shape and of its values.
 
     Args:
         document: A decoded workflow file.
     """
     try:
-        return adapter().validate_python(document), []
+        checked = adapter().validate_python(document)
     except ValidationError as error:
         return None, [_fault(one) for one in error.errors(include_url=False)]
+    return checked, list(_value_faults(checked))
 
 
-_NODE_FIELDS = {
-    "instrument": InstrumentFields,
-    "operator": OperatorFields,
-    "map": MapFields,
-    "branch": BranchFields,
-}
-_EDGE_FIELDS = {
-    "data": ("kind", "from", "to"),
-    "control": ("kind", "from", "to"),
-    "conditional": ("kind", "from", "to", "condition"),
-}
+def _value_faults(checked: Any) -> Iterator[Fault]:
+    """The places where a free value is not what JSON can hold, or contradicts another."""
+    yield from _faults_of_one(checked, "", {"schema", "workflows"})
+    for id, fields in checked.get("workflows", {}).items():
+        path = f"workflows.{id}"
+        if "workflows" in fields:
+            yield Fault(
+                path=f"{path}.workflows",
+                message="a workflow of the file has no workflows of its own",
+                hint="Put them beside it: the nodes of each may use all the others.",
+            )
+        yield from _faults_of_one(fields, f"{path}.", {"workflows"})
+
+
+def _faults_of_one(fields: Mapping[str, Any], path: str, others: set[str]) -> Iterator[Fault]:
+    for id, node in fields["nodes"].items():
+        if fault := json_fault(node):
+            where = next(key for key in node if json_fault(node[key]))
+            yield Fault(path=f"{path}nodes.{id}.{where}", message=fault, hint="")
+        for port, value in node.get("params", {}).items():
+            if type(value) is dict and len(value) == 1 and EXPRESSION in value:
+                text = value[EXPRESSION]
+                if not isinstance(text, str) or not text:
+                    yield Fault(
+                        path=f"{path}nodes.{id}.params.{port}",
+                        message=f"found {_show(text)}, expected the text of a CEL expression",
+                        hint='A literal that looks like an expression is written {"$literal": ...}.',
+                    )
+    for place, edge in enumerate(fields.get("edges", ())):
+        if fault := json_fault(edge):
+            yield Fault(path=f"{path}edges[{place}]", message=fault, hint="")
+    for name, one in fields.get("inputs", {}).items():
+        if one.get("required") and "default" in one:
+            yield Fault(
+                path=f"{path}inputs.{name}", message="an input with a default cannot be required", hint=""
+            )
+    for key in fields.keys() - {"nodes", "edges"} - others:
+        if fault := json_fault(fields[key]):
+            yield Fault(path=f"{path}{key}", message=fault, hint="")
+
+
+# The objects of the file in which an unknown key is an error.
+_CLOSED = {"retry": RetryFields, "resources": ResourcesFields, "cache": CacheFields, "cases": CaseFields}
 _EXPECTED = {
     "dict_type": "an object",
     "model_attributes_type": "an object",
@@ -64,21 +96,28 @@ _NAMES = {
     PORT_NAME.pattern: "the name of a port: letters, digits and _, such as `min_length`",
     OPERATION_ID.pattern: "the id of an operation, such as `acme.text.word-count`",
     WORKFLOW_ID.pattern: "a name of letters, digits, `_`, `-` and `.`, such as `code-atlas`",
+    LOCAL + WORKFLOW_ID.pattern: "# and the id of a workflow of the file, such as `#clean`",
+    f"({OPERATION_ID.pattern}|{LOCAL}{WORKFLOW_ID.pattern})": (
+        "the id of an operation, such as `acme.text.word-count`, or of a workflow of the file, such as `#clean`"
+    ),
     rf"{NODE_ID.pattern}\.{PORT_NAME.pattern}": "a node and its port, such as `walk.files`",
     rf"(\$inputs|{NODE_ID.pattern})\.{PORT_NAME.pattern}": (
         "a node and its port, such as `walk.files`, or an input of the workflow, such as `$inputs.path`"
     ),
 }
+_KINDS = ("instrument", "operator", "control")
+_CONTROLS = tuple(name for name in NODE_KINDS if name not in _KINDS)
 
 
 def _fault(error: Any) -> Fault:
     """A fault in our words, from one entry of pydantic's `ValidationError.errors()`."""
-    place, variant = _place(error["loc"])
+    place = _place(error["loc"])
     kind, found, context = error["type"], error["input"], error.get("ctx", {})
     path = _json_path(place)
     if kind == "extra_forbidden":
         key = str(place[-1])
-        known = _known_keys(place, variant)
+        part = next(part for part in reversed(place[:-1]) if part in _CLOSED)
+        known = tuple(_CLOSED[str(part)].__annotations__)
         return Fault(path=path, message=f"unknown key {key!r}", hint=_nearest(key, known))
     if kind == "missing":
         return Fault(path=_json_path(place[:-1]), message=f"the key {place[-1]!r} is missing", hint="")
@@ -93,37 +132,30 @@ def _fault(error: Any) -> Fault:
     return Fault(path=path, message=f"found {_show(found)}, expected {expected}", hint="")
 
 
-def _place(loc: tuple[int | str, ...]) -> tuple[tuple[int | str, ...], str]:
-    """The path in the document that pydantic's `loc` stands for, and the kind of node or edge it is in."""
+def _place(loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """The path in the document that pydantic's `loc` stands for: without the names of variants."""
     if loc[-1:] == ("[key]",):
         loc = loc[:-1]
-    if len(loc) < 3 or loc[0] not in ("nodes", "edges"):
-        return loc, ""
-    skip = 2 if loc[0] == "nodes" and loc[2] == "control" and len(loc) > 3 else 1
-    return (*loc[:2], *loc[2 + skip :]), str(loc[1 + skip])
-
-
-def _known_keys(place: tuple[int | str, ...], variant: str) -> tuple[str, ...]:
-    if len(place) == 1:
-        return tuple(WorkflowFields.__annotations__)
-    if place[0] == "inputs":
-        return tuple(InputFields.__annotations__)
-    if place[0] == "edges":
-        return _EDGE_FIELDS[variant]
-    if "retry" in place[2:-1]:
-        return tuple(RetryFields.__annotations__)
-    return tuple(_NODE_FIELDS[variant].__annotations__)
+    start = 2 if loc[:1] == ("workflows",) else 0
+    head, rest = loc[:start], loc[start:]
+    if len(rest) < 3 or rest[0] not in ("nodes", "edges"):
+        return loc
+    skip = 2 if rest[0] == "nodes" and rest[2] == "control" and len(rest) > 3 else 1
+    inner = rest[2 + skip :]
+    if inner[:1] == ("wait",):
+        inner = inner[:1]
+    return (*head, *rest[:2], *inner)
 
 
 def _unknown_kind(path: str, place: tuple[int | str, ...], found: Any) -> Fault:
     if not isinstance(found, Mapping):
         return Fault(path=path, message=f"found {_show(found)}, expected an object", hint="")
     key = "kind"
-    known: tuple[str, ...] = ("instrument", "operator", "control")
-    if place[0] == "edges":
+    known: tuple[str, ...] = _KINDS
+    if place[-2] == "edges":
         known = ("data", "control", "conditional")
     elif found.get("kind") == "control":
-        key, known = "control", ("map", "branch")
+        key, known = "control", _CONTROLS
     if key not in found:
         return Fault(path=path, message=f"the key {key!r} is missing", hint=f"It is {_one_of(known)}.")
     return Fault(

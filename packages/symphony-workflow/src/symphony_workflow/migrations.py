@@ -13,7 +13,53 @@ from symphony_workflow.model import SCHEMA
 
 Migration = Callable[[dict[str, Any]], dict[str, Any]]
 
-MIGRATIONS: Mapping[int, Migration] = {}
+
+def _from_1(document: dict[str, Any]) -> dict[str, Any]:
+    """Version 2 names the first wait `delay`, bounds every wait and the lists of maps, and has expressions."""
+    nodes = document.get("nodes")
+    if isinstance(nodes, dict):
+        document["nodes"] = {id: _node_from_1(node) for id, node in nodes.items()}
+    return document
+
+
+def _node_from_1(node: Any) -> Any:
+    if not isinstance(node, dict):
+        return node  # no version allows it: the shape check says so
+    node = dict(node)
+    if node.get("control") == "map":
+        node["max_items"] = None
+    if isinstance(node.get("retry"), dict):
+        node["retry"] = _retry_from_1(node["retry"])
+    if isinstance(node.get("params"), dict):
+        node["params"] = {port: _param_from_1(value) for port, value in node["params"].items()}
+    return node
+
+
+def _retry_from_1(retry: dict[str, Any]) -> dict[str, Any]:
+    """The same waits; where one was longer than a year, it is a year."""
+    if "delay" in retry:  # that version knew no such key: the shape check says what is wrong
+        return retry
+    renamed = {"delay" if key == "backoff" else key: value for key, value in retry.items()}
+    attempts, delay, factor = (renamed.get(key, usual) for key, usual in _RETRY_OF_1.items())
+    if type(attempts) is int and attempts > 1 and all(type(one) in (int, float) for one in (delay, factor)):
+        try:
+            longest = delay * float(factor) ** (attempts - 2)
+        except OverflowError:
+            longest = _YEAR
+        if longest > _HOUR:
+            renamed["limit"] = min(longest, _YEAR)
+    return renamed
+
+
+def _param_from_1(value: Any) -> Any:
+    looks = isinstance(value, dict) and len(value) == 1 and not {"$expr", "$literal"}.isdisjoint(value)
+    return {"$literal": value} if looks else value
+
+
+_RETRY_OF_1 = {"attempts": 1, "delay": 0.0, "factor": 2.0}
+_HOUR, _YEAR = 3600, 31_536_000
+
+MIGRATIONS: Mapping[int, Migration] = {1: _from_1}
 """The migration from each older version to the next."""
 
 

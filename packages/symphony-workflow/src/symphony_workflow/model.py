@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 
 from symphony_sdk.errors import WorkflowError
 
-SCHEMA = 1
+SCHEMA = 2
 """The version of the workflow file format that this package writes."""
 
 INPUTS = "$inputs"

@@ -137,18 +137,18 @@ class NodeRef:
         )
         return other
 
-    def retry(self, attempts: int, *, backoff: float = 0.0, factor: float = 2.0) -> "NodeRef":
+    def retry(self, attempts: int, *, delay: float = 0.0, factor: float = 2.0) -> "NodeRef":
         """Try the node again where it fails.
 
         Args:
             attempts: Attempts in all, the first one included.
-            backoff: Seconds before the second attempt.
+            delay: Seconds before the second attempt.
             factor: What the wait is multiplied with before each further attempt.
 
         Raises:
             WorkflowError: The node is a branch, which cannot fail for a while only.
         """
-        return self._set_policy(retry=RetryPolicy(attempts, backoff, factor))
+        return self._set_policy(retry=RetryPolicy(attempts, delay, factor))
 
     def timeout(self, seconds: float) -> "NodeRef":
         """Bound the time of one attempt.

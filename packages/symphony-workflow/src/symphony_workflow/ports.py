@@ -5,7 +5,17 @@ from typing import Any, NamedTuple
 
 from symphony_sdk.contributions import OperationSpec, PortSpec
 
-from symphony_workflow.model import BranchNode, MapNode, Node
+from symphony_workflow.model import (
+    LOCAL,
+    ApprovalNode,
+    BranchNode,
+    JoinNode,
+    LoopNode,
+    MapNode,
+    Node,
+    SwitchNode,
+    Workflow,
+)
 
 _MAP_ERROR = {
     "type": "object",
@@ -16,6 +26,17 @@ _MAP_ERROR = {
     },
     "required": ["index", "code", "message"],
 }
+_COUNT = {"type": "integer", "minimum": 1}
+_ANSWER = {
+    "type": "object",
+    "properties": {
+        "approved": {"type": "boolean"},
+        "by": {"type": "string"},
+        "comment": {"type": "string"},
+        "at": {"type": "string", "format": "date-time"},
+    },
+    "required": ["approved", "by", "comment", "at"],
+}
 
 
 class Ports(NamedTuple):
@@ -24,7 +45,7 @@ class Ports(NamedTuple):
     Args:
         inputs: The input ports by name.
         outputs: The output ports by name.
-        any_input: Whether an input may have any further name, as those of a branch may.
+        any_input: Whether an input may have any further name, as those of a branch, switch, join or approval may.
     """
 
     inputs: dict[str, PortSpec]
@@ -32,27 +53,82 @@ class Ports(NamedTuple):
     any_input: bool = False
 
 
-def node_ports(node: Node, operations: Mapping[str, OperationSpec]) -> Ports | None:
-    """The ports of `node`; None where the operation that it uses is not known.
+def node_ports(
+    node: Node, operations: Mapping[str, OperationSpec], workflows: Mapping[str, Workflow] | None = None
+) -> Ports | None:
+    """The ports of `node`; None where what it uses is not known.
 
     Args:
         node: Any node.
         operations: The known operations by id.
+        workflows: The workflows of its file by id. Their outputs may have any type here: telling it takes the types
+            of all their nodes.
     """
-    if isinstance(node, BranchNode):
-        value = PortSpec("value", {}, required=False, description="what goes on to `then` or `else`")
+    if isinstance(node, BranchNode | SwitchNode | JoinNode | ApprovalNode):
+        return _ports_of_any_input(node)
+    called = called_ports(node.uses, operations, workflows or {})
+    if called is None:
+        return None
+    if isinstance(node, MapNode):
+        return _map_ports(node, called)
+    if isinstance(node, LoopNode):
+        return Ports(called.inputs, {**called.outputs, "iterations": PortSpec("iterations", _COUNT)})
+    return called
+
+
+def called_ports(
+    uses: str, operations: Mapping[str, OperationSpec], workflows: Mapping[str, Workflow]
+) -> Ports | None:
+    """The ports of what a node `uses`: those of an operation, or the inputs and outputs of a workflow of the file.
+
+    Args:
+        uses: The id of an operation, or `#` and the id of a workflow.
+        operations: The known operations by id.
+        workflows: The workflows of the file by id.
+    """
+    if uses.startswith(LOCAL):
+        workflow = workflows.get(uses.removeprefix(LOCAL))
+        if workflow is None:
+            return None
         return Ports(
-            {"value": value}, {name: PortSpec(name, {}) for name in ("then", "else")}, any_input=True
+            {
+                one.name: PortSpec(one.name, one.schema, required=one.required, description=one.description)
+                for one in workflow.inputs
+            },
+            {one.name: PortSpec(one.name, {}) for one in workflow.outputs},
         )
-    operation = operations.get(node.uses)
+    operation = operations.get(uses)
     if operation is None:
         return None
-    inputs = {port.name: port for port in operation.inputs}
-    if not isinstance(node, MapNode):
-        return Ports(inputs, {port.name: port for port in operation.outputs})
+    return Ports(
+        {port.name: port for port in operation.inputs}, {port.name: port for port in operation.outputs}
+    )
+
+
+def _ports_of_any_input(node: BranchNode | SwitchNode | JoinNode | ApprovalNode) -> Ports:
+    if isinstance(node, JoinNode):
+        outputs = {"value": PortSpec("value", {}), "values": PortSpec("values", {"type": "object"})}
+        return Ports({}, outputs, any_input=True)
+    if isinstance(node, BranchNode):
+        ways = ["then", "else"]
+    elif isinstance(node, SwitchNode):
+        ways = [*(case.port for case in node.cases), "default"]
+    else:
+        ways = ["approved", "rejected"]
+    value = PortSpec(
+        "value", {}, required=False, description=f"what goes on to {' or '.join(f'`{way}`' for way in ways)}"
+    )
+    outputs = {way: PortSpec(way, {}) for way in ways}
+    if isinstance(node, ApprovalNode):
+        outputs["answer"] = PortSpec("answer", _ANSWER)
+    return Ports({"value": value}, outputs, any_input=True)
+
+
+def _map_ports(node: MapNode, called: Ports) -> Ports:
+    inputs = dict(called.inputs)
     if node.over in inputs:
         inputs[node.over] = PortSpec(node.over, list_of(inputs[node.over].schema))
-    outputs = {"results": PortSpec("results", _results(operation, nullable=node.on_error == "collect"))}
+    outputs = {"results": PortSpec("results", _results(called, nullable=node.on_error == "collect"))}
     if node.on_error == "collect":
         outputs["errors"] = PortSpec("errors", list_of(_MAP_ERROR))
     return Ports(inputs, outputs)
@@ -78,16 +154,17 @@ def list_of(schema: Mapping[str, Any]) -> dict[str, Any]:
     return _hoist({"type": "array", "items": _without_definitions(schema)}, schema)
 
 
-def _results(operation: OperationSpec, *, nullable: bool) -> dict[str, Any]:
-    if len(operation.outputs) == 1:
-        item = operation.outputs[0].schema
+def _results(called: Ports, *, nullable: bool) -> dict[str, Any]:
+    ports = list(called.outputs.values())
+    if len(ports) == 1:
+        item = ports[0].schema
     else:
         item = {
             "type": "object",
-            "properties": {port.name: _without_definitions(port.schema) for port in operation.outputs},
-            "required": [port.name for port in operation.outputs if port.required],
+            "properties": {port.name: _without_definitions(port.schema) for port in ports},
+            "required": [port.name for port in ports if port.required],
         }
-        for port in operation.outputs:
+        for port in ports:
             item = _hoist(item, port.schema)
     if nullable:
         item = _hoist({"anyOf": [_without_definitions(item), {"type": "null"}]}, item)

@@ -8,7 +8,18 @@ from typing import Any
 
 from symphony_sdk.contributions import OperationSpec
 
-from symphony_workflow.model import INPUTS, BranchNode, DataEdge, MapNode, Node, Workflow
+from symphony_workflow.model import (
+    INPUTS,
+    ApprovalNode,
+    BranchNode,
+    DataEdge,
+    JoinNode,
+    LoopNode,
+    MapNode,
+    Node,
+    SwitchNode,
+    Workflow,
+)
 from symphony_workflow.port_types import Schema
 from symphony_workflow.ports import Ports, node_ports
 
@@ -29,6 +40,7 @@ class Graph:
         self.operations = operations
         self.nodes: dict[str, Node] = {node.id: node for node in workflow.nodes}
         self.inputs = {one.name: one for one in workflow.inputs}
+        self.workflows = {one.id: one for one in workflow.workflows}
         self._searches = 0
 
     @cached_property
@@ -46,15 +58,10 @@ class Graph:
         made: dict[Any, Ports | None] = {}
         found: dict[str, Ports | None] = {}
         for id, node in self.nodes.items():
-            if isinstance(node, BranchNode):
-                kind: Any = BranchNode
-            elif isinstance(node, MapNode):
-                kind = (node.uses, node.over, node.on_error)
-            else:
-                kind = node.uses
-            if kind not in made:
-                made[kind] = node_ports(node, self.operations or {})
-            found[id] = made[kind]
+            key = _ports_key(node)
+            if key not in made:
+                made[key] = node_ports(node, self.operations or {}, self.workflows)
+            found[id] = made[key]
         return found
 
     @cached_property
@@ -92,3 +99,14 @@ class Graph:
         if close:
             return f"Did you mean {close[0]!r}?"
         return f"There is {', '.join(names)}." if 0 < len(names) <= 8 else ""
+
+
+def _ports_key(node: Node) -> Any:
+    """What decides on the ports of a node."""
+    if isinstance(node, MapNode):
+        return (MapNode, node.uses, node.over, node.on_error)
+    if isinstance(node, SwitchNode):
+        return (SwitchNode, node.cases)
+    if isinstance(node, BranchNode | JoinNode | ApprovalNode):
+        return type(node)
+    return (LoopNode, node.uses) if isinstance(node, LoopNode) else node.uses

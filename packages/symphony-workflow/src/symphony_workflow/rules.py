@@ -11,11 +11,13 @@ from symphony_workflow.conditions import check_condition
 from symphony_workflow.findings import Finding
 from symphony_workflow.model import (
     INPUTS,
+    LOCAL,
     NODE_ID,
     OPERATION_ID,
     PORT_NAME,
     WORKFLOW_ID,
     BranchNode,
+    CallingNode,
     ConditionalEdge,
     DataEdge,
     MapNode,
@@ -65,9 +67,9 @@ def _node_faults(node: Node) -> Iterator[tuple[str, str]]:
     for port in node.params:
         if not PORT_NAME.fullmatch(port):
             yield f"the parameter {port!r} cannot be a port", _PORT_HINT
-    if isinstance(node, BranchNode):
+    if not isinstance(node, CallingNode):
         return
-    if not OPERATION_ID.fullmatch(node.uses):
+    if not node.uses.startswith(LOCAL) and not OPERATION_ID.fullmatch(node.uses):
         yield (
             f"it uses {node.uses!r}, which is no id of an operation",
             "Write it like `acme.text.word-count`.",
@@ -75,7 +77,7 @@ def _node_faults(node: Node) -> Iterator[tuple[str, str]]:
     if node.timeout is not None and not node.timeout > 0:
         yield f"the timeout is {node.timeout} s", "Give more than 0 seconds, or none."
     if node.retry.attempts < 1 or node.retry.delay < 0 or node.retry.factor < 1:
-        yield f"{node.retry} cannot be followed", "attempts >= 1, backoff >= 0, factor >= 1."
+        yield f"{node.retry} cannot be followed", "attempts >= 1, delay >= 0, factor >= 1."
     if isinstance(node, MapNode) and node.concurrency < 1:
         yield f"the concurrency is {node.concurrency}", "Give at least 1."
 
@@ -126,7 +128,7 @@ def _operations(graph: Graph) -> Iterator[Finding]:
     if graph.operations is None:
         return
     for node in graph.workflow.nodes:
-        if isinstance(node, BranchNode):
+        if not isinstance(node, CallingNode) or node.uses.startswith(LOCAL):
             continue
         operation = graph.operations.get(node.uses)
         if operation is None:
@@ -137,7 +139,7 @@ def _operations(graph: Graph) -> Iterator[Finding]:
                 hint or "Install the extension that brings it; `symphony list` shows what there is.",
                 node=node.id,
             )
-        elif not isinstance(node, MapNode) and operation.kind != node.kind:
+        elif node.kind != "control" and operation.kind != node.kind:
             yield _error(
                 "SYM-W014",
                 f"node {node.id!r} is of kind {node.kind!r}, but {node.uses!r} is an {operation.kind}",

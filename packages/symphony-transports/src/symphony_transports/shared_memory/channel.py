@@ -1,5 +1,9 @@
 """One end of a connection through shared memory: two rings, and the pipes that their two ends talk through.
 
+Behind the rings lies a page with a *hint* for each: the writer stores there how much it has announced, after it has.
+Whoever waits on another core sees that long before the system has woken it. The hint says no more than that it is
+worth to look at the pipe now: no position is ever taken from it, so it may lie or come late and no order matters.
+
 The end that listens makes everything and passes the other end's part over a Unix socket, which is then closed.
 Nothing has a name, so nothing is left behind, however the two processes end; and the death of a process closes
 its pipes, which is how the other one learns of it.
@@ -33,18 +37,22 @@ from symphony_transports.systems import not_here
 RING_SIZE: Final = 1 << 20
 """Bytes of each of the two rings. The system gives memory for what is used of them."""
 
-_MAGIC: Final = b"symshm-1"
+_MAGIC: Final = b"symshm-2"
 _OFFER: Final = Struct("<8sQ")
 _DESCRIPTORS: Final = 5  # the memory, and two ends of a pipe for each ring
 _PROC: Final = "/proc/self/fd"
 _LARGEST: Final = 1 << 30  # bytes of a ring
+_HINTS: Final = mmap.PAGESIZE
+_APART: Final = (
+    128  # bytes from one hint to the other: cores share no line of their caches, nor a pair of lines
+)
 
 
 class Channel:
     """One end of a connection through shared memory; made by `offer` and by `receive`.
 
     Args:
-        memory: Both rings: first the one that the listening end reads.
+        memory: Both rings and their hints: first those of the ring that the listening end reads.
         listens: Whether this is the listening end.
         pipes: Descriptors of this end: those that it reads announcements and acknowledgements from, and those
             that it writes announcements and acknowledgements to. It owns them.
@@ -54,16 +62,21 @@ class Channel:
         outgoing: The ring that this end writes.
         announcements: Where the peer announces what it has put into `incoming`.
         acknowledgements: Where the peer acknowledges what it has taken from `outgoing`.
+        hint: How much the peer claims to have put into `incoming`; a view of one word, not to be trusted.
     """
 
     def __init__(self, memory: mmap.mmap, *, listens: bool, pipes: Sequence[int]) -> None:
-        middle = len(memory) // 2
-        with memoryview(memory) as both:
-            first, second = both[:middle], both[middle:]
+        middle, end = (len(memory) - _HINTS) // 2, len(memory) - _HINTS
+        with memoryview(memory) as whole:
+            rings = whole[:middle], whole[middle:end]
+            hints = [whole[start : start + 8].cast("Q") for start in (end, end + _APART)]
         self._memory = memory
-        self._rings = first, second
-        self.incoming = Incoming(first if listens else second)
-        self.outgoing = Outgoing(second if listens else first)
+        self._views = *rings, *hints
+        reads, writes = (0, 1) if listens else (1, 0)
+        self.incoming = Incoming(rings[reads])
+        self.outgoing = Outgoing(rings[writes])
+        self.hint = hints[reads]
+        self._hint = hints[writes]
         self.announcements = FileIO(pipes[0], "r")
         self.acknowledgements = FileIO(pipes[1], "r")
         self._announce = FileIO(pipes[2], "w")
@@ -80,6 +93,7 @@ class Channel:
         """
         if self._announce.write(self.outgoing.announcement) is None:
             raise _full()
+        self._hint[0] = self.outgoing.position[0]
 
     def acknowledge(self) -> None:
         """Tell the peer what was taken from `incoming`.
@@ -121,8 +135,9 @@ class Channel:
             pipe.close()
         self.incoming = Incoming(memoryview(b""))
         self.outgoing = Outgoing(memoryview(b""))
-        for ring in self._rings:
-            ring.release()
+        self.hint = memoryview(bytes(8)).cast("Q")
+        for view in self._views:
+            view.release()
         self._memory.close()
 
 
@@ -148,14 +163,14 @@ def offer(sock: socket.socket, size: int = RING_SIZE) -> Channel:
     try:
         memory = os.memfd_create("symphony", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         opened.append(memory)
-        os.ftruncate(memory, 2 * size)
+        os.ftruncate(memory, 2 * size + _HINTS)
         fcntl.fcntl(memory, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
         for _ in range(4):
             opened += os.pipe()
         _, in_r, in_w, taken_r, taken_w, out_r, out_w, freed_r, freed_w = opened
         theirs = [memory, out_r, taken_r, in_w, freed_w]
         ours = [in_r, freed_r, out_w, taken_w]
-        mapped = mmap.mmap(memory, 2 * size)
+        mapped = mmap.mmap(memory, 2 * size + _HINTS)
         socket.send_fds(sock, [_OFFER.pack(_MAGIC, size)], theirs)
     except BaseException as error:
         for descriptor in opened:
@@ -202,7 +217,7 @@ def receive(sock: socket.socket) -> Channel:
         _check_memory(memory, size)
         if not all(stat.S_ISFIFO(os.fstat(pipe).st_mode) for pipe in pipes):
             raise _unsafe("something else than pipes")
-        mapped = mmap.mmap(memory, 2 * size)
+        mapped = mmap.mmap(memory, 2 * size + _HINTS)
     except BaseException:
         for descriptor in descriptors:
             os.close(descriptor)
@@ -245,8 +260,10 @@ def _receive_descriptors(sock: socket.socket) -> tuple[bytes, list[int]]:
 def _check_memory(memory: int, size: int) -> None:
     import fcntl  # not on Windows, where this module is imported for its types
 
-    if not _possible(size) or os.fstat(memory).st_size != 2 * size:
-        raise _unsafe(f"two rings of {size:,} bytes in a file of {os.fstat(memory).st_size:,}")
+    if not _possible(size) or os.fstat(memory).st_size != 2 * size + _HINTS:
+        raise _unsafe(
+            f"two rings of {size:,} bytes and their hints in a file of {os.fstat(memory).st_size:,}"
+        )
     try:
         seals = fcntl.fcntl(memory, fcntl.F_GET_SEALS)
     except OSError:  # it is no memory file

@@ -35,6 +35,7 @@ class Outgoing:
         memory: The ring; its length is a power of two.
 
     Attributes:
+        position: Bytes put, ever; a view of one word.
         announcement: What to tell the reader after `put`.
         acknowledgements: Where to read into what the reader says.
     """
@@ -42,7 +43,6 @@ class Outgoing:
     __slots__ = (
         "_announced",
         "_memory",
-        "_position",
         "_said",
         "_size",
         "_start",
@@ -51,6 +51,7 @@ class Outgoing:
         "_until",
         "acknowledgements",
         "announcement",
+        "position",
     )
 
     def __init__(self, memory: memoryview) -> None:
@@ -61,8 +62,8 @@ class Outgoing:
         self._taken = 0  # bytes that the reader has acknowledged, ever
         self._announced = 0  # announcements, ever
         self._stop = WINDOW  # how many there may have been until the reader acknowledges more
-        self._position = memoryview(bytearray(_WORD)).cast("Q")  # bytes put, ever
-        self.announcement = self._position.cast("B")
+        self.position = memoryview(bytearray(_WORD)).cast("Q")
+        self.announcement = self.position.cast("B")
         self.acknowledgements = memoryview(bytearray(_SAID * _WORD))
         self._said = self.acknowledgements.cast("Q")
 
@@ -87,7 +88,7 @@ class Outgoing:
         self._start = end
         if end == self._size:
             self._start = self._until = 0
-        self._position[0] += end - start
+        self.position[0] += end - start
         self._announced += 1
         return end - start
 
@@ -96,7 +97,7 @@ class Outgoing:
         start = self._start
         if self._announced >= self._stop:
             return start
-        free = self._size - (self._position[0] - self._taken)
+        free = self._size - (self.position[0] - self._taken)
         self._until = min(start + free, self._size)
         return self._until
 
@@ -113,7 +114,7 @@ class Outgoing:
         if rest or words % 2:
             raise _impossible(f"an acknowledgement of {count} bytes")
         taken, confirmed = self._said[words - 2], self._said[words - 1]
-        put = self._position[0]
+        put = self.position[0]
         if not (self._taken <= taken <= put and self._stop - WINDOW <= confirmed <= self._announced):
             raise _impossible(
                 f"{taken:,} bytes and {confirmed:,} announcements as taken, of {put:,} and {self._announced:,}"
@@ -128,7 +129,8 @@ class Incoming:
         memory: The ring; its length is a power of two.
 
     Attributes:
-        available: Bytes that can be taken.
+        position: Bytes put, ever, as far as announced.
+        available: Bytes of them that can be taken.
         announcements: Where to read into what the writer says.
         owes: Whether the writer is to be told how much was taken, by `acknowledgement`.
     """
@@ -137,7 +139,6 @@ class Incoming:
         "_announced",
         "_confirmed",
         "_memory",
-        "_position",
         "_said",
         "_size",
         "_soon",
@@ -146,13 +147,14 @@ class Incoming:
         "announcements",
         "available",
         "owes",
+        "position",
     )
 
     def __init__(self, memory: memoryview) -> None:
         self._memory = memory
         self._size = len(memory)
         self._start = 0  # where in the ring the next byte is
-        self._position = 0  # bytes put, ever, as far as announced
+        self.position = 0
         self._taken = 0  # of them, acknowledged to the writer
         self._soon = self._size // 2  # how many are to be taken until more is acknowledged
         self._announced = 0  # announcements, ever
@@ -175,13 +177,13 @@ class Incoming:
             raise _impossible(f"an announcement of {count} bytes")
         words = count // _WORD
         position = self._said[words - 1]
-        if not self._position < position <= self._taken + self._size:
+        if not self.position < position <= self._taken + self._size:
             raise _impossible(
-                f"{position:,} bytes as put, after {self._position:,}, into a ring of {self._size:,} bytes "
+                f"{position:,} bytes as put, after {self.position:,}, into a ring of {self._size:,} bytes "
                 f"of which {self._taken:,} were acknowledged"
             )
-        self.available += position - self._position
-        self._position = position
+        self.available += position - self.position
+        self.position = position
         self._announced += words
         if self._announced >= self._confirmed + WINDOW // 2:
             if self._announced > self._confirmed + WINDOW:
@@ -205,14 +207,14 @@ class Incoming:
         into[:count] = self._memory[start:end]
         self._start = 0 if end == self._size else end
         self.available -= count
-        if self._position - self.available >= self._soon:
+        if self.position - self.available >= self._soon:
             self.owes = True
         return count
 
     def acknowledgement(self) -> bytes:
         """What to tell the writer; from now on nothing is owed to it."""
         self.owes = False
-        self._taken = self._position - self.available
+        self._taken = self.position - self.available
         self._soon = self._taken + self._size // 2
         self._confirmed = self._announced
         return self._taken.to_bytes(_WORD, byteorder) + self._confirmed.to_bytes(_WORD, byteorder)
