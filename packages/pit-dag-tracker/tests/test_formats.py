@@ -31,4 +31,3 @@ def test_a_run_whose_workflow_is_of_an_older_format_goes_on_after_an_upgrade(des
 
     assert later.play(resume(desk.play(fail()))) == {"r": "a"}
     assert later.called() == ["b"]
-
