@@ -116,7 +116,9 @@ def close_cycle(workflow: Workflow, place: int) -> Workflow:
     return replace(workflow, edges=(*workflow.edges, ControlEdge(edge.target, edge.source)))
 
 
-def edit_times(checker: Checker, workflow: Workflow, edit: Callable[[Workflow, int], Workflow]) -> list[float]:
+def edit_times(
+    checker: Checker, workflow: Workflow, edit: Callable[[Workflow, int], Workflow]
+) -> list[float]:
     """Milliseconds that the checker takes after each of some edits, each undone before the next."""
     chance = random.Random(2)
     times = []
@@ -135,7 +137,9 @@ def main() -> None:
         sys.exit("the generated workflow has faults")
     text = dumps(workflow)
     everything, loading = cpu(lambda: validate(workflow, known)), cpu(lambda: loads(text))
-    print(f"{NODES:,} nodes, {len(workflow.edges):,} edges, {len(text) / 1e6:.1f} MB of JSON; CPU ms, medians")
+    print(
+        f"{NODES:,} nodes, {len(workflow.edges):,} edges, {len(text) / 1e6:.1f} MB of JSON; CPU ms, medians"
+    )
     print(f"  load                       {loading:8.1f}")
     print(f"  validate with types        {everything:8.1f}")
     print(f"  both                       {loading + everything:8.1f}")
@@ -146,7 +150,9 @@ def main() -> None:
         if checker.findings:
             sys.exit(f"{edit.__name__} left findings behind")
         middle = statistics.median(times)
-        print(f"  {edit.__name__.replace('_', ' '):22} {middle:11.2f} {max(times):9.2f} {everything / middle:10.0f}x")
+        print(
+            f"  {edit.__name__.replace('_', ' '):22} {middle:11.2f} {max(times):9.2f} {everything / middle:10.0f}x"
+        )
 
 
 if __name__ == "__main__":
