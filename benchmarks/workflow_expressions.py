@@ -62,18 +62,32 @@ def main() -> None:
     print(
         f"{'microseconds':36}{'ours':>10}{'cel-python':>12}{'ratio':>8}{'Python':>10}{'ratio':>8}{'check':>8}"
     )
-    for text, plain, values, count in CASES:
-        program = environment.program(environment.compile(text))
-        context = {name: celpy.json_to_cel(value) for name, value in values.items()}
-        code = compile(plain, text, "eval")
-        assert evaluate(text, values) == eval(code, values)  # noqa: S307 - the floor of the comparison
-        ours = median(lambda text=text, values=values: evaluate(text, values), count)
-        peer = median(lambda: program.evaluate(context), max(1, count // 50))
-        floor = median(lambda code=code, values=values: eval(code, values), count)  # noqa: S307 - the floor
-        check = median(lambda text=text: check_expression(text, TYPES), count)
-        print(
-            f"{text:36}{ours:>10.1f}{peer:>12.1f}{ours / peer:>8.3f}{floor:>10.2f}{ours / floor:>8.1f}{check:>8.1f}"
-        )
+    for case in CASES:
+        measure(environment, *case)
+
+
+def measure(environment: Any, text: str, plain: str, values: dict[str, Any], count: int) -> None:
+    """Print the row of one expression.
+
+    Args:
+        environment: That of cel-python.
+        text: The expression.
+        plain: The same in Python.
+        values: The value of each name.
+        count: How often to evaluate it.
+    """
+    from celpy import json_to_cel
+
+    program = environment.program(environment.compile(text))
+    context = {name: json_to_cel(value) for name, value in values.items()}
+    code = compile(plain, text, "eval")
+    assert evaluate(text, values) == eval(code, values)
+    ours = median(lambda: evaluate(text, values), count)
+    peer = median(lambda: program.evaluate(context), max(1, count // 50))
+    floor = median(lambda: eval(code, values), count)
+    check = median(lambda: check_expression(text, TYPES), count)
+    ratios = ours / peer, ours / floor
+    print(f"{text:36}{ours:>10.1f}{peer:>12.1f}{ratios[0]:>8.3f}{floor:>10.2f}{ratios[1]:>8.1f}{check:>8.1f}")
 
 
 if __name__ == "__main__":
