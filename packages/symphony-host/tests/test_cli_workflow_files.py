@@ -110,6 +110,15 @@ def test_a_binary_workflow_is_shown_and_exported_like_one_of_json(folder: Path) 
     assert json.loads(printed("export", "flow.symwf", "--to", "json")) == FLOW
 
 
+def test_the_exported_python_builds_the_same_workflow(folder: Path) -> None:
+    source = printed("export", "flow.json", "--python")
+    printed("export", "flow.json", "-o", "flow.py")
+    assert source == Path("flow.py").read_text()
+    names: dict[str, Any] = {}
+    exec(compile(source, "flow.py", "exec"), names)
+    assert names["workflow"] == load("flow.json")
+
+
 def test_a_binary_workflow_is_printed_into_a_pipe_byte_by_byte(folder: Path) -> None:
     command = [sys.executable, "-m", "symphony_host", "export", "flow.json", "--to", "binary"]
     done = subprocess.run(command, capture_output=True, check=True, env=os.environ | {"HOME": str(folder)})

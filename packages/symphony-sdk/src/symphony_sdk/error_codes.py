@@ -310,10 +310,11 @@ CATALOGUE: dict[str, ErrorCode] = {
         "retry with no attempts.",
     ),
     "SYM-W021": ErrorCode(
-        "Condition is invalid",
-        "The condition of an edge or branch is not CEL, is too long, or uses a name that it is not given. "
-        "An edge's condition can use the output ports of the node that it comes from, a branch's its "
-        "inputs.",
+        "Expression is invalid",
+        "A condition, or a value that is written as an expression, is not CEL, is too long, uses a name or a "
+        "function that there is not, or cannot work with the types that it is given. The condition of an edge "
+        "can use the output ports of the node that it comes from, those of a branch or switch its inputs, that "
+        "of a loop the outputs of an iteration, and a value of a node its other inputs and `inputs.NAME`.",
     ),
     "SYM-W022": ErrorCode(
         "Map over no list",
@@ -323,10 +324,44 @@ CATALOGUE: dict[str, ErrorCode] = {
         "Workflow is empty",
         "The workflow has no nodes, so there is nothing to run.",
     ),
+    "SYM-W024": ErrorCode(
+        "Node can never run",
+        "Every way to the node is closed: a condition on it is always false, a decision never takes it, or "
+        "it waits for a node that never runs. The workflow runs without it.",
+    ),
+    "SYM-W025": ErrorCode(
+        "Ways exclude each other",
+        "A node waits for two outputs of one branch, switch or approval, of which each run takes only one, "
+        "or a join waits for more inputs than it has. It could never run. Bring such ways together in a "
+        "join.",
+    ),
+    "SYM-W026": ErrorCode(
+        "Fan-out without a bound",
+        "A map takes a list of any length, or maps and loops within each other multiply to more than a "
+        "million calls. Give `max_items`, or lower the bounds.",
+    ),
+    "SYM-W027": ErrorCode(
+        "Impossible resources",
+        "A node needs a negative amount of something, or more than any place to run it offers, and would "
+        "wait for ever.",
+    ),
+    "SYM-W028": ErrorCode(
+        "Other version of a node type",
+        "The node was made for another version of its operator or instrument than is installed. For a newer"
+        " one the extension has to be upgraded; with an older one the node may behave differently than when"
+        " it was made.",
+    ),
+    "SYM-W029": ErrorCode(
+        "Unknown field",
+        "The file has a field that this version of Symphony does not know. It is kept when the file is "
+        "written again, and does nothing. Names that begin with `x-`, `//` or `$comment` are notes and "
+        "never reported.",
+    ),
     "SYM-W030": ErrorCode(
-        "Condition failed",
-        "A condition could not be evaluated with the values of this run: a value is missing, the types do "
-        "not fit the operators, the result is not true or false, or it would take too many steps.",
+        "Expression failed",
+        "A condition, or a value that is written as an expression, could not be evaluated with the values of "
+        "this run: a value is missing, the types do not fit the operators, the result is no JSON, or that of "
+        "a condition is not true or false.",
     ),
     "SYM-W040": ErrorCode(
         "Impossible change of state",
@@ -382,6 +417,41 @@ CATALOGUE: dict[str, ErrorCode] = {
         "Inputs do not fit the workflow",
         "A run was given inputs that the workflow does not declare, of another type, or not all that it "
         "requires. Every fault is listed; give each as `--input NAME=VALUE`.",
+    ),
+    "SYM-W071": ErrorCode(
+        "Expression takes too much",
+        "With the values of this run, evaluating an expression may take more work or memory than is allowed: "
+        "macros inside of macros over long lists, `map` or `filter` over more than about 1,500 items, or "
+        "texts that grow. An operator is the place for such work.",
+    ),
+    "SYM-W072": ErrorCode(
+        "Workflow cannot be written as Python",
+        "A workflow holds something that no file could hold either, such as a value that is not JSON, so no "
+        "Python code can build it.",
+    ),
+    "SYM-W080": ErrorCode(
+        "Sub-workflow runs itself",
+        "Sub-workflows of the file run each other in a ring, so that none could ever end. Use a loop, which"
+        " has a bound.",
+    ),
+    "SYM-W081": ErrorCode(
+        "Sub-workflow is not used",
+        "No node runs the sub-workflow, neither directly nor by way of another one.",
+    ),
+    "SYM-W082": ErrorCode(
+        "Condition never changes",
+        "A condition is always true or always false, or a case of a switch comes after one that holds "
+        "whenever it does; so one way is never taken, or the condition is of no use.",
+    ),
+    "SYM-W083": ErrorCode(
+        "Nothing follows",
+        "Nothing follows any way out of a branch, switch or approval, or nothing follows one case of a "
+        "switch.",
+    ),
+    "SYM-W089": ErrorCode(
+        "networkx is not installed",
+        "A workflow was to become a graph of networkx, which Symphony itself does not need. Install it "
+        "beside Symphony.",
     ),
     # -- R: run ------------------------------------------------------------------------------------
     "SYM-R001": ErrorCode(

@@ -44,6 +44,12 @@ def _mermaid(workflow: Workflow) -> str:
     return to_mermaid(workflow)
 
 
+def _python(workflow: Workflow) -> str:
+    from symphony_workflow.python_source import to_python
+
+    return to_python(workflow)
+
+
 def _svg(workflow: Workflow) -> str:
     from symphony_workflow.drawing import to_svg
 
@@ -55,6 +61,7 @@ FORMS = {
     "binary": Form((".symwf",), _binary, faithful=True),
     "dot": Form((".dot", ".gv"), _dot),
     "mermaid": Form((".mmd", ".mermaid"), _mermaid),
+    "python": Form((".py",), _python),
     "svg": Form((".svg",), _svg),
 }
 """The family's own forms by name."""
@@ -64,11 +71,12 @@ FORMS = {
 @click.argument("flow", type=click.Path(path_type=Path))
 @click.option("-o", "--output", metavar="FILE", type=click.Path(path_type=Path), help="The file to write.")
 @click.option("--to", "name", metavar="FORM", help=f"{', '.join(FORMS)}; by the end of FILE unless given.")
+@click.option("--python", is_flag=True, help="The same as `--to python`: the code that builds the workflow.")
 @json_option
 @debug_option
 @pass_shell
-def export(shell: Shell, flow: Path, output: Path | None, name: str | None) -> None:
-    """Write the workflow in the file FLOW in another form: a picture, compact binary, or JSON.
+def export(shell: Shell, flow: Path, output: Path | None, name: str | None, python: bool) -> None:
+    """Write the workflow in the file FLOW in another form: a picture, compact binary, Python, or JSON.
 
     Without `-o` it is printed. A file of that name is replaced, as a whole or not at all.
 
@@ -77,8 +85,9 @@ def export(shell: Shell, flow: Path, output: Path | None, name: str | None) -> N
       symphony export flow.json -o flow.svg
       symphony export flow.json -o flow.symwf
       symphony export flow.symwf --to json
+      symphony export flow.json --python
     """
-    chosen = _form(name, output)
+    chosen = _form("python" if python else name, output)
     form = FORMS[chosen]
     workflow = load(flow)
     if output and not form.faithful and output.exists() and output.samefile(flow):
