@@ -29,6 +29,7 @@ MEMBERS = sorted(
 # What benchmarks compare us with.
 PEERS = [
     "anyio",
+    "cel-python",
     "dask",
     "datasette",
     "diskcache",
@@ -38,6 +39,7 @@ PEERS = [
     "python-lsp-jsonrpc",
     "stevedore",
     "uvloop",
+    "zstandard",
 ]
 COVERAGE_FLOOR = 80  # per cent of lines and branches, of each package
 

@@ -1,10 +1,12 @@
 """Writes what the code says of itself into the pages of the reference: `uv run python docs/reference/generate.py`.
 
 A page holds prose and, between `<!-- generated: NAME -->` and `<!-- end -->`, what the function of that name
-below makes of the code. A test fails when a page is not what this script would write.
+below makes of the code. A test fails when a page is not what this script would write. The JSON Schema of workflow files,
+which the package symphony-workflow publishes, is written too.
 """
 
 import inspect
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
@@ -32,9 +34,13 @@ from symphony_sdk.testing import fakes
 from symphony_sdk.testing.contracts.artifact_store import ArtifactStoreContract
 from symphony_sdk.testing.contracts.bus import BusContract
 from symphony_sdk.testing.contracts.transport import TransportContract
-from symphony_workflow import json_schema
+from symphony_workflow import SCHEMA
+from symphony_workflow.document_schema import document_schema
 
 PAGES = Path(__file__).parent
+SCHEMA_FILE = (
+    PAGES.parents[1] / f"packages/symphony-workflow/src/symphony_workflow/schemas/workflow-{SCHEMA}.json"
+)
 _BLOCK = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 _PARTS = {
@@ -60,6 +66,7 @@ _TABLES = {
     "ResourcesSection": "`[resources]`",
     "ConfigSection": "`[config]`",
     "Setting": "`[config.properties.NAME]`",
+    "TemplatesSection": "`[templates]`",
     "MarketplaceSection": "`[marketplace]`",
 }
 # What of `Settings` is not a setting, but where the settings came from.
@@ -153,7 +160,7 @@ def settings() -> Iterator[str]:
 
 def workflow_file() -> Iterator[str]:
     """One table for each part of a workflow file."""
-    schema = json_schema()
+    schema = document_schema()
     parts = {"Workflow": schema, **schema["$defs"]}
     names = {
         name: re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name.removesuffix("Fields")).capitalize() for name in parts
@@ -172,6 +179,11 @@ def workflow_file() -> Iterator[str]:
             for key, field in part["properties"].items()
         ]
         yield table(("key", "value", "required", "meaning"), rows)
+
+
+def schema_text() -> str:
+    """The JSON Schema of workflow files, as the package publishes it."""
+    return json.dumps(document_schema(), indent=2) + "\n"
 
 
 def event_types() -> Iterator[str]:
@@ -374,5 +386,6 @@ def _default(field: Mapping[str, Any], required: bool) -> str:
 
 
 if __name__ == "__main__":
+    SCHEMA_FILE.write_text(schema_text(), "utf-8")
     for file in sorted(PAGES.glob("*.md")):
         file.write_text(renewed(file.read_text("utf-8")), "utf-8")

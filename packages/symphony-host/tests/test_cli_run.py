@@ -159,7 +159,7 @@ def test_a_failed_run_can_be_resumed(host: FakeHost, capsys: Any) -> None:
     capsys.readouterr()
     assert run(["resume", "run-1", "--json"]) == 0
     events = [line["event"] for line in lines_of(capsys.readouterr().out)]
-    assert events == ["run-resumed", "run-completed", "summary"]
+    assert events == ["run-steered", "run-resumed", "run-completed", "summary"]
 
 
 def test_resuming_an_unknown_run_ends_with_code_1(host: FakeHost, capsys: Any) -> None:
@@ -251,6 +251,11 @@ def test_validate_tells_every_fault_with_its_node_and_ends_with_code_1(
     assert {"shout", "lost"} <= {finding["node"] for finding in findings}
 
 
+def test_validate_prints_the_json_schema_of_workflow_files(capsys: Any) -> None:
+    assert run(["validate", "--schema"]) == 0
+    assert json.loads(capsys.readouterr().out)["$id"] == "urn:symphony:workflow:2"
+
+
 def test_validate_of_a_sound_workflow_ends_with_code_0(host: FakeHost, capsys: Any) -> None:
     assert run(["validate", "flow.json"]) == 0
     assert "1 node, no fault found" in capsys.readouterr().out
@@ -330,9 +335,9 @@ class Pressing(Silence):
 @pytest.mark.parametrize(("times", "state"), [(1, "paused"), (2, "running")])
 def test_ctrl_c_once_pauses_a_run_and_twice_leaves_it_at_once(host: FakeHost, times: int, state: str) -> None:
     class Stubborn(OpenTracker):
-        async def pause(self, run: str) -> None:
+        async def pause(self, run: str, *, actor: str = "") -> None:
             if times == 1:
-                await super().pause(run)
+                await super().pause(run, actor=actor)
 
     host.pit.tracker = Stubborn()
     display = Pressing(times)

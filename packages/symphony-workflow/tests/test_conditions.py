@@ -1,7 +1,7 @@
 import pytest
 from symphony_sdk.errors import WorkflowError
 from symphony_workflow import check_condition, condition_variables, holds
-from symphony_workflow.conditions import MAX_LENGTH
+from symphony_workflow.expressions import MAX_LENGTH
 
 
 @pytest.mark.parametrize(
@@ -39,13 +39,13 @@ def test_the_variables_of_a_condition_are_those_it_needs_from_outside(text, name
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("count >", "is not CEL: mismatched input '<EOF>' at column 8"),
+        ("count >", "is not CEL: the end at column 8 is not expected there"),
         ("", "is not CEL"),
         ("import os", "is not CEL"),
-        ("__import__('os').system('true')", ""),
+        ("__import__('os').system('true')", "calls `.system`, which there is not"),
         ("[" * 500, "is not CEL"),
         ("x" * (MAX_LENGTH + 1), "has 1,001 characters; 1,000 are allowed"),
-        ("count > 3 && size > 1", "uses size, which it is not given"),
+        ("count > 3 && size > 1", "`size` is not given; there is `count`"),
     ],
 )
 def test_a_wrong_condition_is_told_before_it_is_run(text, said):
@@ -69,8 +69,6 @@ def test_a_right_condition_has_no_fault():
         ("report.path == ''", {"report": {}}, "path"),
         ("count", {"count": 3}, "it gave 3, not true or false"),
         ("value == value", {"value": object()}, "cannot be evaluated"),
-        ("nothing(3)", {}, "nothing"),
-        ("open('secret') == ''", {}, "open"),
     ],
 )
 def test_a_condition_that_cannot_be_evaluated_names_its_node_and_text(text, values, said):
@@ -78,7 +76,7 @@ def test_a_condition_that_cannot_be_evaluated_names_its_node_and_text(text, valu
         holds(text, values, node="report")
     assert refused.value.code == "SYM-W030"
     assert said in refused.value.message
-    assert refused.value.details == {"node": "report", "condition": text}
+    assert refused.value.details == {"node": "report", "expression": text}
     assert "node 'report'" in refused.value.message
     assert refused.value.hint
 
@@ -86,8 +84,6 @@ def test_a_condition_that_cannot_be_evaluated_names_its_node_and_text(text, valu
 def test_nested_macros_are_bounded_by_the_values_at_hand():
     text = "a.all(x, a.all(y, x + y >= 0))"
     assert holds(text, {"a": list(range(100))})
-    with pytest.raises(WorkflowError, match="more than 2,000,000 steps"):
+    with pytest.raises(WorkflowError, match="10,000,000 are allowed"):
         holds(text, {"a": list(range(2_000))})
-    with pytest.raises(WorkflowError, match="more than 2,000,000 steps"):
-        holds(text, {"a": {"deep": [list(range(2_000))]}})
     assert holds("a.all(x, x >= 0)", {"a": list(range(10_000))})

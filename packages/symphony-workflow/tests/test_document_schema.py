@@ -1,4 +1,6 @@
+import json
 from dataclasses import fields
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -11,18 +13,41 @@ from symphony_workflow import (
     WorkflowInput,
     from_document,
     json_schema,
+    model,
     to_document,
 )
+from symphony_workflow.document_schema import document_schema
 from symphony_workflow.node_documents import NODE_KINDS
 from symphony_workflow.testing import examples, workflows
 
 SCHEMA = json_schema()
+KEPT = Path(__file__).parent / "kept"
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 
 def test_the_schema_is_one_and_has_a_stable_id():
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     assert SCHEMA["$id"] == "urn:symphony:workflow:2"
+
+
+def test_the_published_schema_is_that_of_the_reader():
+    """`uv run python docs/reference/generate.py` writes it."""
+    assert document_schema() == SCHEMA
+
+
+@pytest.mark.parametrize("version", range(1, model.SCHEMA + 1))
+def test_the_schema_of_every_format_stays_published_and_takes_the_files_of_that_format(version):
+    schema = json_schema(version)
+    assert schema["$id"] == f"urn:symphony:workflow:{version}"
+    for file in KEPT.glob(f"*-{version}.json"):
+        jsonschema.validate(json.loads(file.read_text("utf-8")), schema)
+
+
+@pytest.mark.parametrize("version", [0, model.SCHEMA + 1])
+def test_the_schema_of_a_format_that_there_is_not_is_refused(version):
+    with pytest.raises(WorkflowError, match="there is no JSON Schema") as refused:
+        json_schema(version)
+    assert refused.value.code == "SYM-W005"
 
 
 @given(workflow=workflows())

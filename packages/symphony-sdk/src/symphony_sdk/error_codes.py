@@ -310,10 +310,11 @@ CATALOGUE: dict[str, ErrorCode] = {
         "retry with no attempts.",
     ),
     "SYM-W021": ErrorCode(
-        "Condition is invalid",
-        "The condition of an edge or branch is not CEL, is too long, or uses a name that it is not given. "
-        "An edge's condition can use the output ports of the node that it comes from, a branch's its "
-        "inputs.",
+        "Expression is invalid",
+        "A condition, or a value that is written as an expression, is not CEL, is too long, uses a name or a "
+        "function that there is not, or cannot work with the types that it is given. The condition of an edge "
+        "can use the output ports of the node that it comes from, those of a branch or switch its inputs, that "
+        "of a loop the outputs of an iteration, and a value of a node its other inputs and `inputs.NAME`.",
     ),
     "SYM-W022": ErrorCode(
         "Map over no list",
@@ -323,10 +324,44 @@ CATALOGUE: dict[str, ErrorCode] = {
         "Workflow is empty",
         "The workflow has no nodes, so there is nothing to run.",
     ),
+    "SYM-W024": ErrorCode(
+        "Node can never run",
+        "Every way to the node is closed: a condition on it is always false, a decision never takes it, or "
+        "it waits for a node that never runs. The workflow runs without it.",
+    ),
+    "SYM-W025": ErrorCode(
+        "Ways exclude each other",
+        "A node waits for two outputs of one branch, switch or approval, of which each run takes only one, "
+        "or a join waits for more inputs than it has. It could never run. Bring such ways together in a "
+        "join.",
+    ),
+    "SYM-W026": ErrorCode(
+        "Fan-out without a bound",
+        "A map takes a list of any length, or maps and loops within each other multiply to more than a "
+        "million calls. Give `max_items`, or lower the bounds.",
+    ),
+    "SYM-W027": ErrorCode(
+        "Impossible resources",
+        "A node needs a negative amount of something, or more than any place to run it offers, and would "
+        "wait for ever.",
+    ),
+    "SYM-W028": ErrorCode(
+        "Other version of a node type",
+        "The node was made for another version of its operator or instrument than is installed. For a newer"
+        " one the extension has to be upgraded; with an older one the node may behave differently than when"
+        " it was made.",
+    ),
+    "SYM-W029": ErrorCode(
+        "Unknown field",
+        "The file has a field that this version of Symphony does not know. It is kept when the file is "
+        "written again, and does nothing. Names that begin with `x-`, `//` or `$comment` are notes and "
+        "never reported.",
+    ),
     "SYM-W030": ErrorCode(
-        "Condition failed",
-        "A condition could not be evaluated with the values of this run: a value is missing, the types do "
-        "not fit the operators, the result is not true or false, or it would take too many steps.",
+        "Expression failed",
+        "A condition, or a value that is written as an expression, could not be evaluated with the values of "
+        "this run: a value is missing, the types do not fit the operators, the result is no JSON, or that of "
+        "a condition is not true or false.",
     ),
     "SYM-W040": ErrorCode(
         "Impossible change of state",
@@ -382,6 +417,88 @@ CATALOGUE: dict[str, ErrorCode] = {
         "Inputs do not fit the workflow",
         "A run was given inputs that the workflow does not declare, of another type, or not all that it "
         "requires. Every fault is listed; give each as `--input NAME=VALUE`.",
+    ),
+    "SYM-W071": ErrorCode(
+        "Expression takes too much",
+        "With the values of this run, evaluating an expression may take more work or memory than is allowed: "
+        "macros inside of macros over long lists, `map` or `filter` over more than about 1,500 items, or "
+        "texts that grow. An operator is the place for such work.",
+    ),
+    "SYM-W072": ErrorCode(
+        "Workflow cannot be written as Python",
+        "A workflow holds something that no file could hold either, such as a value that is not JSON, so no "
+        "Python code can build it.",
+    ),
+    "SYM-W080": ErrorCode(
+        "Sub-workflow runs itself",
+        "Sub-workflows of the file run each other in a ring, so that none could ever end. Use a loop, which"
+        " has a bound.",
+    ),
+    "SYM-W081": ErrorCode(
+        "Sub-workflow is not used",
+        "No node runs the sub-workflow, neither directly nor by way of another one.",
+    ),
+    "SYM-W082": ErrorCode(
+        "Condition never changes",
+        "A condition is always true or always false, or a case of a switch comes after one that holds "
+        "whenever it does; so one way is never taken, or the condition is of no use.",
+    ),
+    "SYM-W083": ErrorCode(
+        "Nothing follows",
+        "Nothing follows any way out of a branch, switch or approval, or nothing follows one case of a "
+        "switch.",
+    ),
+    "SYM-W089": ErrorCode(
+        "networkx is not installed",
+        "A workflow was to become a graph of networkx, which Symphony itself does not need. Install it "
+        "beside Symphony.",
+    ),
+    "SYM-W090": ErrorCode(
+        "Template is broken",
+        "A template file cannot be read, is not JSON, or has faults: keys that are unknown, a parameter whose "
+        "default does not fit, a place holder that names no parameter. Every fault is listed with its place; "
+        "`symphony template validate FILE` also makes workflows of it and checks those.",
+    ),
+    "SYM-W091": ErrorCode(
+        "Template is of a newer format",
+        "The template was written for a later version of Symphony. Upgrade Symphony, or ask the template's "
+        "author for one in the older format.",
+    ),
+    "SYM-W093": ErrorCode(
+        "Values do not fit the template",
+        "Values for the parameters of a template are missing, unknown or wrong, or cannot stand where the "
+        "template puts them. Every fault is listed with its parameter and its place; `symphony template show ID` "
+        "says what each parameter takes.",
+    ),
+    "SYM-W094": ErrorCode(
+        "Template is not there",
+        "The library has no template of that id or no such version of it, or its file is broken. "
+        "`symphony template list` shows those that can be used, and names the broken ones.",
+    ),
+    "SYM-W095": ErrorCode(
+        "Workflow of the template is too large",
+        "With these values the template would make a workflow of more than a million values or of more than "
+        "64 million characters.",
+    ),
+    "SYM-W096": ErrorCode(
+        "Template cannot be written",
+        "The library has a template of that id and version already, or its folder cannot be written to. Templates "
+        "that others may have used do not change: give the new one a new version.",
+    ),
+    "SYM-W097": ErrorCode(
+        "Not a literal of the workflow",
+        "A parameter was to take the place of something that is not there, is computed by an expression, is a "
+        "condition, or lies within another parameter's place.",
+    ),
+    "SYM-W098": ErrorCode(
+        "Workflow is from no template",
+        "Only a workflow that was made from a template can be made again with a newer version of it: its "
+        "metadata says which template, which version and which values.",
+    ),
+    "SYM-W099": ErrorCode(
+        "Template makes no workflow",
+        "With these values, what the template makes does not have the shape of a workflow. Give other values, or "
+        "tell the template's author.",
     ),
     "SYM-W100": ErrorCode(
         "Unknown workflow format",
@@ -476,6 +593,87 @@ CATALOGUE: dict[str, ErrorCode] = {
         "Executor is unknown",
         "The run asks for an executor that no installed extension provides. Install the one that brings it, or "
         "name another with `--executor`.",
+    ),
+    "SYM-R060": ErrorCode(
+        "Run has no such node",
+        "A command names a node that the workflow of the run does not have. `symphony runs show RUN` lists its nodes.",
+    ),
+    "SYM-R061": ErrorCode(
+        "Node cannot be retried",
+        "Only a node that has ended can run again, and only while nothing that depends on it is under way. Without a "
+        "node, a retry needs nodes that failed. Wait for what is under way or pause the run, then try again.",
+    ),
+    "SYM-R062": ErrorCode(
+        "Node cannot be skipped",
+        "What has completed cannot be skipped any more. `symphony runs rerun` begins a new run from its results.",
+    ),
+    "SYM-R063": ErrorCode(
+        "Node waits for no answer",
+        "Only a node that waits for a person can be answered, and only once. `symphony runs show RUN` says which wait.",
+    ),
+    "SYM-R064": ErrorCode(
+        "Person is no approver",
+        "The workflow names who may answer this node, and the person who answered is none of them. Ask one of those "
+        "that the message names.",
+    ),
+    "SYM-R065": ErrorCode(
+        "Run's id is ambiguous",
+        "Several runs have an id that begins with the characters that were given. Give more of them; `symphony runs "
+        "list` shows the ids.",
+    ),
+    "SYM-R066": ErrorCode(
+        "Process of the run does not answer",
+        "Another process works on the run and did not take the command in time; it was withdrawn. That process may be "
+        "stopped or overloaded. End it, and the command takes effect at once.",
+    ),
+    "SYM-R067": ErrorCode(
+        "Change cannot be made",
+        "A new run from an old one was to change something that the workflow does not have, or a param of an input "
+        "that an edge feeds. Change what is before the edge, or the workflow itself.",
+    ),
+    "SYM-R068": ErrorCode(
+        "Result is lost",
+        "A result that a node needs to run again cannot be read back from the Artifact Store. Retry the node that "
+        "made it; what depends on it runs again, too.",
+    ),
+    "SYM-R080": ErrorCode(
+        "Workflow cannot run inside of this one",
+        "A map, loop or sub-workflow node runs a workflow that is not in the file, that runs inside of itself, or that "
+        "lies more than 32 workflows deep. Add it to `workflows`; to repeat a workflow, use a loop.",
+    ),
+    "SYM-R081": ErrorCode(
+        "No place for a node",
+        "A node needs more cores, memory or devices at once than the executor will ever have, so nothing was started. "
+        "Lower its `resources`, or name an executor that has as much.",
+    ),
+    "SYM-R082": ErrorCode(
+        "List is too long",
+        "A map node was given more items than its `max_items` allows. Raise that, or give it a shorter list.",
+    ),
+    "SYM-R083": ErrorCode(
+        "Loop reached its bound",
+        "A loop ran as often as its `max_iterations` allows, and its condition did not hold. Raise the bound, or let "
+        'the loop complete with what it has: `on_limit = "complete"`.',
+    ),
+    "SYM-R084": ErrorCode(
+        "Workflow inside of a run took too long",
+        "A sub-workflow, an iteration of a loop or an item of a map was given so many seconds, and they passed. What "
+        "was left of it was skipped, and running operations were told to stop.",
+    ),
+    "SYM-R085": ErrorCode(
+        "Nobody answered in time",
+        "A node waited for a person, its time passed, and its `on_timeout` is to fail then. `symphony runs retry` asks "
+        "again.",
+    ),
+    "SYM-R086": ErrorCode(
+        "Run has too many nodes",
+        "The workflows that run inside of a run have more than 250,000 nodes together. Give maps shorter lists, or do "
+        "more of the work inside of one operation.",
+    ),
+    "SYM-R087": ErrorCode(
+        "Workflow inside of a run failed",
+        "Nodes of a sub-workflow, of an iteration of a loop or of an item of a map failed, and with them the node that "
+        "runs it. The message names them. Mend the cause, then resume the run: what has completed is kept.",
     ),
     # -- A: artifact -------------------------------------------------------------------------------
     "SYM-A001": ErrorCode(

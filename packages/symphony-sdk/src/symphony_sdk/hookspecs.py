@@ -384,7 +384,10 @@ class HostHooks:
 
     @_hookspec
     def symphony_workflow_templates(self) -> Iterable[WorkflowTemplate]:  # type: ignore[empty-body]
-        """Contribute workflows that users start from.
+        """Contribute templates that users make workflows of, where the manifest cannot say which.
+
+        The files that ship with an extension stand in `[templates]` of its manifest, which needs no code to
+        run. This hook is for an extension in the host whose templates depend on its settings.
 
         Returns:
             Templates, each with a name of its own.

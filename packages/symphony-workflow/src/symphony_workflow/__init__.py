@@ -4,6 +4,7 @@ from symphony_workflow.builder import WorkflowBuilder
 from symphony_workflow.codec import digest, dumps, load, loads, save
 from symphony_workflow.conditions import check_condition, condition_variables, holds
 from symphony_workflow.document import from_document, json_schema, to_document
+from symphony_workflow.expressions import check_expression, evaluate, expression_names
 from symphony_workflow.findings import Finding
 from symphony_workflow.model import (
     INPUTS,
@@ -46,7 +47,7 @@ from symphony_workflow.state import (
     RunState,
     advance,
 )
-from symphony_workflow.validation import check, validate
+from symphony_workflow.validation import Checker, check, validate
 
 __all__ = [
     "INPUTS",
@@ -59,6 +60,7 @@ __all__ = [
     "BranchNode",
     "CachePolicy",
     "Case",
+    "Checker",
     "Compatibility",
     "ConditionalEdge",
     "ControlEdge",
@@ -93,12 +95,15 @@ __all__ = [
     "advance",
     "check",
     "check_condition",
+    "check_expression",
     "compatible",
     "compile_plan",
     "condition_variables",
     "describe",
     "digest",
     "dumps",
+    "evaluate",
+    "expression_names",
     "from_document",
     "holds",
     "json_schema",

@@ -6,9 +6,9 @@ such as `walk.files` is two numbers. So an edge of a large workflow takes about 
 keys of a workflow mean: a document of any format, older or newer, with fields that nobody knows, comes back as it was.
 """
 
-import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from math import isfinite
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -57,23 +57,22 @@ def to_rows(document: Any, names: Iterable[str] = ()) -> Rows:
         document: A JSON value; integers fit into 64 bits.
         names: What may stand before the dot of a place, such as the ids of nodes.
     """
-    places = _Places(names)
-    strings, keys, shapes = Counter[str](), Counter[str](), Counter[tuple[str, ...]]()
-    _count(document, strings, shapes, places)
-    for shape in shapes:
-        keys.update(shape)
+    flat: list[Any] = []  # the values, but with strings for their numbers and keys for shapes
+    _flatten(document, flat, _Strings(names))
+    strings = Counter([part for part in flat if type(part) is str])
+    shapes = Counter([part for part in flat if type(part) is tuple])
+    keys = Counter([key for shape in shapes for key in shape])
     # A string that occurs once stands where it is, unless it is a key.
     shared = [text for text, count in (strings + keys).items() if count > 1 or text in keys]
     shared.sort(key=lambda text: -strings[text])
-    number = {text: index for index, text in enumerate(shared)}
-    token = {shape: FIRST_SHAPE - index for index, (shape, _) in enumerate(shapes.most_common())}
-    flat: list[int] = []
-    for shape in token:
-        flat.append(len(shape))
-        flat.extend([number[key] for key in shape])
-    values: list[Any] = []
-    _write(document, values, number, token, places)
-    return Rows(shared, flat, values)
+    number: dict[Any, int] = {text: index for index, text in enumerate(shared)}
+    number |= {shape: FIRST_SHAPE - index for index, (shape, _) in enumerate(shapes.most_common())}
+    table: list[int] = []
+    for shape, _ in shapes.most_common():
+        table.append(len(shape))
+        table.extend([number[key] for key in shape])
+    values = [number.get(part, part) if type(part) in (str, tuple) else part for part in flat]
+    return Rows(shared, table, values)
 
 
 def from_rows(rows: Rows, max_characters: int) -> Any:
@@ -86,141 +85,113 @@ def from_rows(rows: Rows, max_characters: int) -> Any:
     Raises:
         RowFault: They are not the rows of a document, or of too large a one.
     """
-    return _Reader(rows, max_characters).document()
+    strings, tokens, left = rows.strings, iter(rows.values), max_characters
+    take = tokens.__next__
+    shapes = [(keys, sum(map(len, keys)) + 4 * len(keys) + 2) for keys in _shapes(rows)]
+
+    def value(depth: int) -> Any:
+        nonlocal left
+        token = take()
+        if type(token) is not int:
+            if type(token) is float and not isfinite(token):
+                raise RowFault(f"{token} is not a JSON number")
+            left -= len(token) if type(token) is str else 4
+            return token
+        if token >= 0:
+            text = _string(strings, token)
+            left -= len(text) + 2
+            return text
+        if left < 0:
+            raise RowFault("it stands for a larger workflow than is read")
+        if token == PLACE:
+            place = f"{_half(strings, take())}.{_half(strings, take())}"
+            left -= len(place)
+            return place
+        if token == INTEGER:
+            left -= 1
+            return _integer(take())
+        if depth >= MAX_DEPTH:
+            raise RowFault(f"lists and objects nest deeper than {MAX_DEPTH}")
+        if token == LIST:
+            count = _integer(take())
+            if not 0 <= count <= MAX_VALUES:
+                raise RowFault(f"a list claims {count:,} items")
+            left -= 2
+            return [value(depth + 1) for _ in range(count)]
+        if FIRST_SHAPE - token >= len(shapes):
+            raise RowFault(f"an object names shape {FIRST_SHAPE - token} of {len(shapes)}")
+        keys, characters = shapes[FIRST_SHAPE - token]
+        left -= characters
+        return {key: value(depth + 1) for key in keys}
+
+    try:
+        document = value(0)
+    except StopIteration:
+        raise RowFault("the values end in the middle of one") from None
+    if left < 0:
+        raise RowFault("it stands for a larger workflow than is read")
+    if next(tokens, _END) is not _END:
+        raise RowFault("there are values behind the last one")
+    return document
 
 
-class _Places(dict[str, tuple[str, str] | None]):
-    """The two halves of each string that is a place in a workflow, found when first asked for; None for any other."""
+_END = object()
+
+
+def _string(strings: list[str], number: int) -> str:
+    if number >= len(strings):
+        raise RowFault(f"a value names string {number:,} of {len(strings):,}")
+    return strings[number]
+
+
+def _half(strings: list[str], token: Any) -> str:
+    half = token
+    if type(token) is int and token >= 0:
+        half = _string(strings, token)
+    if type(half) is not str or len(half) > MAX_PLACE:
+        raise RowFault(f"found {token!r} where a place has a name of at most {MAX_PLACE} characters")
+    return half
+
+
+def _integer(token: Any) -> int:
+    if type(token) is not int:
+        raise RowFault(f"found {token!r} where there must be an integer")
+    return token
+
+
+class _Strings(dict[str, tuple[Any, ...]]):
+    """How each string is written, found when first asked for: as it is, or in two halves where it is a place."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = frozenset(names)
 
-    def __missing__(self, text: str) -> tuple[str, str] | None:
+    def __missing__(self, text: str) -> tuple[Any, ...]:
         name, dot, port = text.partition(".")
-        halves = (name, port) if dot and len(text) <= MAX_PLACE and name in self._names else None
-        self[text] = halves
-        return halves
+        is_place = dot and name in self._names and len(text) <= MAX_PLACE
+        written = self[text] = (PLACE, name, port) if is_place else (text,)
+        return written
 
 
-def _count(value: Any, strings: Counter[str], shapes: Counter[tuple[str, ...]], places: _Places) -> None:
+def _flatten(value: Any, flat: list[Any], strings: _Strings) -> None:
     kind = type(value)
-    if kind is str:
-        for text in places[value] or (value,):
-            strings[text] += 1
-    elif kind is dict:
-        shapes[tuple(value)] += 1
-        for item in value.values():
-            _count(item, strings, shapes, places)
-    elif kind is list:
-        for item in value:
-            _count(item, strings, shapes, places)
-
-
-def _write(
-    value: Any,
-    values: list[Any],
-    number: dict[str, int],
-    token: dict[tuple[str, ...], int],
-    places: _Places,
-) -> None:
-    kind = type(value)
-    if kind is str:
-        if halves := places[value]:
-            values.append(PLACE)
-            values.extend([number.get(half, half) for half in halves])
+    if kind is dict or kind is list:
+        if kind is dict:
+            flat.append(tuple(value))
+            items = value.values()
         else:
-            values.append(number.get(value, value))
-    elif kind is dict:
-        values.append(token[tuple(value)])
-        for item in value.values():
-            _write(item, values, number, token, places)
-    elif kind is list:
-        values += (LIST, len(value))
-        for item in value:
-            _write(item, values, number, token, places)
+            flat += (LIST, len(value))
+            items = value
+        for item in items:
+            if type(item) is str:
+                flat += strings[item]
+            else:
+                _flatten(item, flat, strings)
+    elif kind is str:
+        flat += strings[value]
     elif kind is int:
-        values += (INTEGER, value)
+        flat += (INTEGER, value)
     else:
-        values.append(value)
-
-
-class _Reader:
-    """Reads the values of rows from the first to the last."""
-
-    def __init__(self, rows: Rows, max_characters: int) -> None:
-        self._strings = rows.strings
-        self._shapes = [(keys, sum(map(len, keys))) for keys in _shapes(rows)]
-        self._take: Callable[[], Any] = iter(rows.values).__next__
-        self._left = max_characters
-
-    def document(self) -> Any:
-        try:
-            document = self._value(0)
-        except StopIteration:
-            raise RowFault("the values end in the middle of one") from None
-        try:
-            self._take()
-        except StopIteration:
-            return document
-        raise RowFault("there are values behind the last one")
-
-    def _value(self, depth: int) -> Any:
-        token = self._take()
-        if type(token) is not int:
-            if type(token) is float and not math.isfinite(token):
-                raise RowFault(f"{token} is not a JSON number")
-            self._spend(len(token) if type(token) is str else 4)
-            return token
-        if token >= 0:
-            return self._string(token)
-        if token == INTEGER:
-            self._spend(1)
-            return self._integer()
-        if token == PLACE:
-            name, port = self._half(), self._half()
-            if len(name) + len(port) >= MAX_PLACE:
-                raise RowFault("a place in the workflow has too long a name")
-            return f"{name}.{port}"
-        if depth >= MAX_DEPTH:
-            raise RowFault(f"lists and objects nest deeper than {MAX_DEPTH}")
-        if token == LIST:
-            count = self._integer()
-            if not 0 <= count <= MAX_VALUES:
-                raise RowFault(f"a list claims {count:,} items")
-            self._spend(2)
-            return [self._value(depth + 1) for _ in range(count)]
-        if FIRST_SHAPE - token >= len(self._shapes):
-            raise RowFault(f"an object names shape {FIRST_SHAPE - token} of {len(self._shapes)}")
-        keys, characters = self._shapes[FIRST_SHAPE - token]
-        self._spend(characters + 4 * len(keys) + 2)
-        return {key: self._value(depth + 1) for key in keys}
-
-    def _half(self) -> str:
-        token = self._take()
-        if type(token) is str:
-            self._spend(len(token))
-            return token
-        if type(token) is not int or token < 0:
-            raise RowFault(f"found {token!r} where a place has a string")
-        return self._string(token)
-
-    def _string(self, number: int) -> str:
-        if number >= len(self._strings):
-            raise RowFault(f"a value names string {number:,} of {len(self._strings):,}")
-        text = self._strings[number]
-        self._spend(len(text) + 2)
-        return text
-
-    def _integer(self) -> int:
-        token = self._take()
-        if type(token) is not int:
-            raise RowFault(f"found {token!r} where there must be an integer")
-        return token
-
-    def _spend(self, characters: int) -> None:
-        self._left -= characters
-        if self._left < 0:
-            raise RowFault("it stands for a larger workflow than is read")
+        flat.append(value)
 
 
 def _shapes(rows: Rows) -> list[tuple[str, ...]]:

@@ -1,6 +1,8 @@
 """Turns a workflow into the document that its file holds, and back."""
 
+import json
 from collections.abc import Callable, Mapping
+from importlib import resources
 from typing import Any
 
 from symphony_sdk.errors import WorkflowError
@@ -73,11 +75,27 @@ def from_document(
     )
 
 
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema of workflow files, for editors and other programs."""
-    from symphony_workflow.document_schema import document_schema  # pydantic: only where it is needed
+def json_schema(version: int = SCHEMA) -> dict[str, Any]:
+    """The JSON Schema of workflow files, for editors and other programs; its `$id` is `urn:symphony:workflow:VERSION`.
 
-    return document_schema()
+    Args:
+        version: The version of the format, from 1 to the present one.
+
+    Raises:
+        WorkflowError: There is no such version.
+    """
+    if version not in range(1, SCHEMA + 1):
+        raise WorkflowError(
+            f"there is no JSON Schema of the workflow format {version}",
+            code="SYM-W005",
+            hint=f"There are 1 to {SCHEMA}.",
+            details={"schema": version, "known": SCHEMA},
+        )
+    text = (
+        resources.files("symphony_workflow").joinpath(f"schemas/workflow-{version}.json").read_text("utf-8")
+    )
+    schema: dict[str, Any] = json.loads(text)
+    return schema
 
 
 _BODY_KEYS = frozenset({"name", "metadata", "inputs", "nodes", "edges", "outputs"})

@@ -2,11 +2,12 @@
 
 import asyncio
 import dataclasses
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from symphony_workflow import Finding, Workflow, load
+from symphony_workflow import Finding, Workflow, json_schema, load
 
 from symphony_host.cli import exits
 from symphony_host.cli.session import open_host, settings_of
@@ -16,8 +17,22 @@ if TYPE_CHECKING:
     from symphony_host.configuration import Settings
 
 
+def _print_schema(ctx: click.Context, param: click.Parameter, asked: bool) -> None:
+    if asked and not ctx.resilient_parsing:
+        click.echo(json.dumps(json_schema(), indent=2))
+        ctx.exit()
+
+
 @click.command()
 @click.argument("flow", type=click.Path(path_type=Path))
+@click.option(
+    "--schema",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_schema,
+    help="Print the JSON Schema of workflow files, and check nothing.",
+)
 @json_option
 @debug_option
 @pass_shell

@@ -22,7 +22,7 @@ _STRAIGHT: dict[Style, tuple[str, str]] = {
     "conditional": ("┆", "┄"),
     "control": ("┊", "┈"),
 }
-_ROUND, _SQUARE, _DOUBLE = "╭─╮│╰╯┬", "┌─┐│└┘┬", "╔═╗║╚╝╤"
+_ROUND, _SQUARE, _DOUBLE = tuple("╭─╮│╰╯┬"), tuple("┌─┐│└┘┬"), tuple("╔═╗║╚╝╤")
 _BORDERS = {
     "operator": _SQUARE,
     "instrument": _ROUND,
