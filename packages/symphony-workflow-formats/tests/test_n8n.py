@@ -15,6 +15,7 @@ from symphony_workflow import (
     RetryPolicy,
     SubworkflowNode,
     SwitchNode,
+    validate,
 )
 from symphony_workflow.testing import examples
 from symphony_workflow_formats.n8n_conditions import condition_of
@@ -164,10 +165,12 @@ def test_a_switch_becomes_a_switch_with_its_cases(read, graph_faults):
         flow(
             [
                 node("Sort", "switch", 3, rules=rules, options={"fallbackOutput": "extra"}),
+                node("In"),
                 node("A"),
                 node("Z"),
                 node("Rest"),
             ],
+            "In > Sort",
             "Sort:0 > A",
             "Sort:1 > Z",
             "Sort:2 > Rest",
@@ -180,6 +183,7 @@ def test_a_switch_becomes_a_switch_with_its_cases(read, graph_faults):
         ("output_1", '(value["kind"].contains("z"))'),
     ]
     assert made.edges == [
+        ("In.main", "Sort.value"),
         ("Sort.early", "A.main"),
         ("Sort.output_1", "Z.main"),
         ("Sort.default", "Rest.main"),
@@ -527,3 +531,13 @@ def test_no_node_is_ever_lost_and_no_cycle_is_left(read, lost, graph_faults, fil
     made = read("n8n", file)
     assert lost(made, (one["name"] for one in file["nodes"])) == set()
     assert "SYM-W010" not in graph_faults(made.workflow)
+
+
+def test_validation_says_of_a_placeholder_that_it_must_be_replaced(read):
+    findings = validate(read("n8n", flow([node("Fetch", "httpRequest")])).workflow, {})
+    (finding,) = (one for one in findings if one.severity == "error")
+    assert finding.code == "SYM-W013"
+    assert (
+        finding.message
+        == "node 'Fetch' is a placeholder for n8n: n8n-nodes-base.httpRequest, and must be replaced"
+    )

@@ -1,5 +1,7 @@
 """Files that a stranger wrote are read within bounds, and refused with the place and the reason."""
 
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,7 +32,7 @@ def refused(function, data):
         (b"[123456789012345678901234567890]", "64 bits"),
         (b'["\\ud800"]', "surrogate"),
         (b"[" * 60 + b"]" * 60, "nest deeper"),
-        (b"[" * 100_000, "JSON"),
+        (b"[" * 100_000, "nest deeper"),
         (b"1" * 5000, "JSON"),
     ],
 )
@@ -50,6 +52,8 @@ def test_json_that_no_workflow_could_hold_is_refused(data, why):
         (b"a: 1e999", "not a JSON number"),
         (b"- " * 200 + b"x", "nest deeper"),
         (b"[" * 900 + b"]" * 900, "nest deeper"),
+        (b"- " * 100_000 + b"x", ""),
+        (b"[" * 100_000, ""),
         (b"a: *missing", "not YAML"),
         (b"--- 1\n--- 2", "not YAML"),
     ],
@@ -114,11 +118,6 @@ def test_any_bytes_are_read_or_refused(data):
             assert error.code == "SYM-W101"
 
 
-HOSTILE = st.recursive(
-    st.none() | st.booleans() | st.integers(-3, 3) | st.text(max_size=3),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
-    max_leaves=12,
-)
 KEYS = st.sampled_from(
     [
         "nodes",
@@ -152,14 +151,17 @@ KEYS = st.sampled_from(
         "$graph",
     ]
 )
+HOSTILE = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=12,
+)
 
 
 @pytest.mark.parametrize("name", ["comfyui", "comfyui-api", "wfformat", "n8n", "cwl"])
 @given(file=st.dictionaries(KEYS, HOSTILE, max_size=5))
 @settings(max_examples=examples(60), deadline=None)
 def test_a_file_of_any_shape_is_read_or_refused_with_a_reason(formats, name, file):
-    import json
-
     for shape in (
         file,
         {"cwlVersion": "v1.2", "class": "Workflow", **file},
