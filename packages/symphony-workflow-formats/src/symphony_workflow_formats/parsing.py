@@ -65,6 +65,7 @@ def parse_yaml(data: bytes) -> Any:
     if text.lstrip().startswith("{"):
         return parse_json(data)
     try:
+        _check_depth(text)
         value = yaml.load(text, Loader=_Loader)  # noqa: S506 - makes plain values alone, see below
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
@@ -76,6 +77,18 @@ def parse_yaml(data: bytes) -> Any:
         raise _unreadable(f"it is not YAML that can be read: {error}") from error
     _check(value)
     return value
+
+
+def _check_depth(text: str) -> None:
+    """Refuse what nests too deeply before values are made of it: libyaml's composer would overflow the stack."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise _unreadable(_TOO_DEEP)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 class _Loader(getattr(yaml, "CBaseLoader", yaml.BaseLoader)):  # type: ignore[misc]
