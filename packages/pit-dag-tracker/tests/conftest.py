@@ -101,6 +101,11 @@ class TaskExecutor:
             on_event(NodeEvent(call=call, kind="failed", error=error, retryable=retryable))
 
 
+def inner(flow: dict[str, Any]) -> dict[str, Any]:
+    """A flow as it stands among the `workflows` of another."""
+    return {name: value for name, value in flow.items() if name not in ("schema", "id")}
+
+
 class RawValue(bytes):
     """Bytes that an operation gives as they are, encoded or not."""
 
@@ -156,12 +161,13 @@ class Desk:
         *,
         inputs: dict[str, Any] | None = None,
         outputs: dict[str, str] | None = None,
+        workflows: dict[str, dict[str, Any]] | None = None,
     ) -> dict[str, Any]:
         """`nodes`: id -> name of an operation, or the fields of the node."""
         described = {}
         for id, fields in nodes.items():
             fields = {"uses": fields} if isinstance(fields, str) else dict(fields)
-            if "uses" in fields:
+            if "uses" in fields and not fields["uses"].startswith("#"):
                 fields["uses"] = f"t.t.{fields['uses']}"
             described[id] = {"kind": "control" if "control" in fields else "operator", **fields}
         drawn = []
@@ -176,12 +182,13 @@ class Desk:
             else:
                 drawn.append({"kind": "control", "from": source, "to": target})
         return {
-            "schema": 1,
+            "schema": 2,
             "id": "flow",
             "inputs": inputs or {},
             "nodes": described,
             "edges": drawn,
             "outputs": outputs or {},
+            **({"workflows": {id: inner(one) for id, one in workflows.items()}} if workflows else {}),
         }
 
     def request(self, flow: dict[str, Any], **inputs: Any) -> RunRequest:

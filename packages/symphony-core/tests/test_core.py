@@ -6,7 +6,7 @@ import pytest
 from symphony_core import SymphonyCore, bind_inputs
 from symphony_sdk import Context, operator
 from symphony_sdk.errors import RunError, WorkflowError
-from symphony_sdk.events import RunCompleted, RunPaused, RunResumed, RunStarted
+from symphony_sdk.events import RunCompleted, RunPaused, RunResumed, RunStarted, RunSteered
 from symphony_sdk.ports import ExtensionInfo, PlanAdvice
 from symphony_sdk.testing.fakes import FakeConductor, FakeDagTracker, FakeExecutor, FakeExtensions, FakePit
 from symphony_sdk.values import decode
@@ -153,16 +153,44 @@ def test_a_run_can_be_paused_resumed_and_cancelled():
     async def main():
         core = core_with(FakeDagTracker(held=True))
         run = await core.start(workflow(), {"text": "a"})
-        await core.pause(run)
+        await core.pause(run, actor="ada")
         assert (await core.outcome(run)).outputs == {}
-        await core.resume(run)
+        await core.resume(run, actor="ada")
         kinds = [type(event) async for event in core.events(run)]
-        assert kinds == [RunStarted, RunPaused, RunPaused, RunResumed, RunCompleted]
+        assert kinds == [RunStarted, RunPaused, RunSteered, RunResumed, RunCompleted]
         other = await core.start(workflow(), {"text": "a"})
         await core.cancel(other)
         assert (await core.outcome(other)).status.state == "cancelled"
         with pytest.raises(RunError):
             await core.resume("nothing")
+
+    asyncio.run(main())
+
+
+def test_every_command_goes_to_the_tracker_with_its_actor():
+    async def main():
+        tracker = FakeDagTracker(lambda request: {"loud": decode(request.inputs["text"])}, asks="shout")
+        core = core_with(tracker)
+        run = await core.start(workflow(), {"text": "a"}, actor="ada")
+        assert (await core.outcome(run)).status.state == "waiting"
+        await core.answer(run, "shout", True, by="bob", comment="fine")
+        await core.retry(run, "shout", actor="ada")
+        await core.skip(run, "shout", actor="ada")
+        other = await core.rerun(run, inputs={"text": "b"}, actor="eve")
+        await core.answer(other, "shout", False, by="bob")
+        assert decode((await core.outcome(other)).outputs["loud"]) == "b"
+        assert (await core.outcome(other)).status.origin == run
+        told = [(entry.command, entry.actor, entry.node) for entry in await core.history()]
+        assert told == [
+            ("start", "ada", ""),
+            ("approve", "bob", "shout"),
+            ("retry", "ada", "shout"),
+            ("skip", "ada", "shout"),
+            ("rerun", "eve", ""),
+            ("reject", "bob", "shout"),
+        ]
+        assert [entry.command for entry in await core.history(other, after=5)] == ["reject"]
+        await core.close()
 
     asyncio.run(main())
 
@@ -186,7 +214,7 @@ def test_observers_see_each_event_once_and_one_that_fails_harms_no_other(caplog)
             await asyncio.sleep(0)
         await core.resume(run)
         await asyncio.wait_for(done.wait(), 20)
-        assert seen == [RunStarted, RunPaused, RunResumed, RunCompleted]
+        assert seen == [RunStarted, RunPaused, RunSteered, RunResumed, RunCompleted]
         await core.close()
 
     asyncio.run(main())

@@ -1,17 +1,42 @@
 from contextlib import asynccontextmanager
 
 import pytest
+from symphony_sdk.ports import RunRequest
 from symphony_sdk.testing import Contract
 from symphony_sdk.testing.contracts.artifact_store import ArtifactStoreContract
 from symphony_sdk.testing.contracts.bus import BusContract
+from symphony_sdk.testing.contracts.dag_tracker import DagTrackerContract
 from symphony_sdk.testing.contracts.transport import TransportContract
-from symphony_sdk.testing.fakes import FakeArtifactStore, FakeBus, FakeTransport
+from symphony_sdk.testing.fakes import FakeArtifactStore, FakeBus, FakeDagTracker, FakeTransport
 
 
 class TestFakeArtifactStore(ArtifactStoreContract):
     @pytest.fixture
     def artifact_store(self):
         return FakeArtifactStore()
+
+
+class TestFakeDagTracker(DagTrackerContract):
+    @pytest.fixture
+    def dag_tracker(self):
+        def work(request):
+            if request.labels:
+                raise ValueError("broken")
+            return {"out": 1}
+
+        @asynccontextmanager
+        async def open_tracker():
+            yield FakeDagTracker(work)
+
+        return open_tracker
+
+    @pytest.fixture
+    def completing(self):
+        return RunRequest({"id": "w", "nodes": {"a": {}}})
+
+    @pytest.fixture
+    def failing(self):
+        return RunRequest({"id": "w", "nodes": {"a": {}}}, labels={"fail": "yes"}, actor="ada")
 
 
 class TestFakeBus(BusContract):

@@ -68,11 +68,43 @@ class Dispatcher:
         self._batches = 0
         self._typical: dict[str, float] = {}
         self._graces: list[asyncio.TimerHandle] = []
+        self._cancelled = False
 
     @property
     def idle(self) -> bool:
         """Whether the executor has no call of this run."""
         return not self._flights
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing waits for its turn."""
+        return not self._waiting
+
+    def busy(self, number: int) -> bool:
+        """Whether the executor has a call of a node.
+
+        Args:
+            number: The node.
+        """
+        return any(flight.key[0] == number for flight in self._flights.values())
+
+    def withdraw(self, number: int, node: str) -> None:
+        """Let nothing of a node wait any more, and tell its calls that are out to stop.
+
+        Args:
+            number: The node.
+            node: Its id.
+        """
+        self._waiting = [entry for entry in self._waiting if entry[1] != number]
+        heapq.heapify(self._waiting)
+        if self.busy(number):
+            self._executor.cancel(self._run, node)
+            loop = asyncio.get_running_loop()
+            self._graces.append(loop.call_later(GRACE, self._force, number, node))
+
+    def _force(self, number: int, node: str) -> None:
+        if self.busy(number):
+            self._executor.cancel(self._run, node, force=True)
 
     def push(self, priority: int, key: Key) -> None:
         """Let a node or an item wait for its turn.
@@ -99,10 +131,11 @@ class Dispatcher:
 
     def cancel(self) -> None:
         """Stop the calls that are out: kindly, after a grace by force, and after another without their report."""
-        if self._graces:
+        if self._cancelled:
             return
+        self._cancelled = True
         loop = asyncio.get_running_loop()
-        self._graces = [
+        self._graces += [
             loop.call_later(GRACE, lambda: self._executor.cancel(self._run, force=True)),
             loop.call_later(2 * GRACE, self._give_up),
         ]
@@ -122,6 +155,9 @@ class Dispatcher:
             call = self._prepare((number, item))
             if call is not None:
                 calls.append(call)
+                before = self._flights.pop((call.node, item), None)
+                if before is not None:  # it was given up, and never reported its end
+                    self._land(before)
                 self._flights[call.node, item] = _Flight((number, item), call.attempt, batch)
                 expected += self._typical.get(call.operation, BATCH_SECONDS)
         batch[0] = len(calls)
@@ -145,9 +181,7 @@ class Dispatcher:
             return
         if kind in ("completed", "failed"):
             del self._flights[call.node, call.item]
-            flight.batch[0] -= 1
-            if not flight.batch[0]:
-                self._batches -= 1
+            self._land(flight)
             if kind == "completed":
                 known = self._typical.get(call.operation, event.seconds)
                 self._typical[call.operation] = known + (event.seconds - known) / 8
@@ -155,6 +189,11 @@ class Dispatcher:
                 error = RunError(f"executor {self._executor.name!r} gave no reason why {call.node!r} failed")
                 event = NodeEvent(call=call, kind="failed", error=error.payload(), retryable=event.retryable)
         self._report(flight.key, event)
+
+    def _land(self, flight: _Flight) -> None:
+        flight.batch[0] -= 1
+        if not flight.batch[0]:
+            self._batches -= 1
 
     def _give_up(self) -> None:
         self._flights.clear()

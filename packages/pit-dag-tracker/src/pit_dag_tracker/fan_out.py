@@ -24,7 +24,7 @@ class FanOut:
         attempt: Number of the next attempt at any item.
 
     Raises:
-        RunError: The input that is mapped over is missing or no list.
+        RunError: The input that is mapped over is missing, no list, or longer than the node allows.
     """
 
     def __init__(
@@ -50,6 +50,13 @@ class FanOut:
                 code="SYM-R010",
                 hint="Connect an output that is a list, or use an operator node for a single value.",
             ) from error
+        if node.max_items is not None and len(self._items) > node.max_items:
+            raise RunError(
+                f"map node {node.id!r} is given {len(self._items):,} items; at most {node.max_items:,} are allowed",
+                code="SYM-R082",
+                hint="Raise its `max_items`, or give it a shorter list.",
+                details={"node": node.id, "items": len(self._items)},
+            )
         self.attempt = attempt
         self.active = 0
         self.work = 0.0

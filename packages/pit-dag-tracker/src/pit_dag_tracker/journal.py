@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from symphony_sdk.errors import ErrorPayload, RunError
-from symphony_sdk.events import NodeProgressed, RunEvent, RunPaused
+from symphony_sdk.events import NodeProgressed, RunCommand, RunEvent, RunPaused, RunSteered
 from symphony_workflow.state import RunState
 
 from pit_dag_tracker.entries import Entry, Stored
@@ -59,6 +59,7 @@ class Journal:
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
         self._sequence = ledger.sequence
+        self._state = RunState.RUNNING
         self._unsent: list[Entry] = []
 
     @property
@@ -81,6 +82,17 @@ class Journal:
         self._ledger.apply(event)
         self._feed.publish(event)
         self._unsent.append((event, stored))
+
+    def steer(self, command: RunCommand, actor: str, node: str = "", comment: str = "") -> None:
+        """Let a command happen.
+
+        Args:
+            command: What was asked.
+            actor: Who asked.
+            node: Id of the node that it is about.
+            comment: What the actor said about it.
+        """
+        self.emit(RunSteered(**self.head(), command=command, actor=actor, node=node, comment=comment))
 
     def progress(self, node: str, fraction: float, text: str) -> None:
         """Show how far a node is; that is neither numbered nor kept.
@@ -105,7 +117,12 @@ class Journal:
         """Send what happened to the log, and let the followers see it."""
         if self._unsent:
             entries, self._unsent = self._unsent, []
-            self._log.append(self._run, entries, partial(self._logged, entries[-1][0].sequence))
+            logged = partial(self._logged, entries[-1][0].sequence)
+            if self._ledger.run_state is self._state:
+                self._log.append(self._run, entries, logged)
+            else:
+                self._state = self._ledger.run_state
+                self._log.append(self._run, entries, logged, state=self._state.value)
         self._feed.wake()
 
     def end(self, event: RunEvent, state: RunState, error: ErrorPayload | None = None) -> None:

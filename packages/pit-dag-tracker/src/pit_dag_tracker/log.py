@@ -18,7 +18,16 @@ import msgspec
 from symphony_sdk.errors import RunError, SymphonyError
 
 from pit_dag_tracker.entries import Entry, decode_entries
-from pit_dag_tracker.tables import Outcome, RunRow, add_chunk, end_run, find_run, newest_runs, open_log
+from pit_dag_tracker.tables import (
+    Outcome,
+    RunRow,
+    add_chunk,
+    end_run,
+    find_run,
+    newest_runs,
+    note_state,
+    open_log,
+)
 
 Result = TypeVar("Result")
 
@@ -29,6 +38,7 @@ class _Append(msgspec.Struct, frozen=True):
     run: str
     entries: Sequence[Entry]
     outcome: Outcome | None
+    state: str
     done: Callable[[RunError | None], None]
 
 
@@ -67,6 +77,7 @@ class EventLog:
         entries: Sequence[Entry],
         done: Callable[[RunError | None], None],
         outcome: Outcome | None = None,
+        state: str = "",
     ) -> None:
         """Write the next events of a run.
 
@@ -77,8 +88,9 @@ class EventLog:
                 that they cannot be written; they are then kept and written with the next attempt. Of appends to
                 one run that are written together only that of the last is called.
             outcome: How the run stands after them, where nobody works on it any more.
+            state: The state that they bring the run to, where it goes on in another one than before.
         """
-        self._jobs.put(_Append(run, entries, outcome, done))
+        self._jobs.put(_Append(run, entries, outcome, state, done))
 
     def work(self, function: Callable[[sqlite3.Connection], Result]) -> "Future[Result]":
         """Run a function in a transaction of its own, after everything appended before.
@@ -145,6 +157,18 @@ class EventLog:
                     )
                 yield entry
 
+    def look(self, function: Callable[[sqlite3.Connection], Result]) -> Result:
+        """What a function reads.
+
+        Args:
+            function: Only reads through the connection, and not for long.
+
+        Raises:
+            RunError: The log is damaged or closed.
+        """
+        with self._query() as connection:
+            return function(connection)
+
     def run(self, run: str) -> RunRow:
         """What the index knows of a run.
 
@@ -154,8 +178,7 @@ class EventLog:
         Raises:
             RunError: There is no such run, or the log is damaged or closed.
         """
-        with self._query() as connection:
-            return find_run(connection, run)
+        return self.look(lambda connection: find_run(connection, run))
 
     def runs(self, limit: int) -> list[RunRow]:
         """The newest runs first.
@@ -166,8 +189,7 @@ class EventLog:
         Raises:
             RunError: The log is damaged or closed.
         """
-        with self._query() as connection:
-            return newest_runs(connection, limit)
+        return self.look(lambda connection: newest_runs(connection, limit))
 
     def close(self) -> None:
         """Write what can be written, and close."""
@@ -221,6 +243,8 @@ class EventLog:
             connection.execute("BEGIN IMMEDIATE")
             for job in backlog:
                 add_chunk(connection, job.run, job.entries)
+                if job.state:
+                    note_state(connection, job.run, job.state)
                 if job.outcome is not None:
                     end_run(connection, job.run, job.outcome)
             connection.execute("COMMIT")

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from symphony_sdk.errors import ErrorPayload, RunError, SymphonyError
@@ -14,22 +14,25 @@ from symphony_sdk.events import (
     NodeRetrying,
     NodeSkipped,
     NodeStarted,
+    NodeWaiting,
     RunCancelled,
     RunCompleted,
     RunFailed,
     RunPaused,
+    RunWaiting,
 )
 from symphony_sdk.ports.executor import ExecutorPort, NodeCall, NodeEvent
 from symphony_sdk.values import encode
 from symphony_workflow.model import (
-    LOCAL,
-    BranchNode,
-    Expression,
+    ONCE,
+    ApprovalNode,
+    ControlNode,
     InstrumentNode,
+    JoinNode,
+    LoopNode,
     MapNode,
-    Node,
     OperatorNode,
-    RetryPolicy,
+    SubworkflowNode,
 )
 from symphony_workflow.state import NodeState, RunState
 
@@ -37,62 +40,39 @@ from pit_dag_tracker.dispatcher import Dispatcher, Key
 from pit_dag_tracker.entries import Stored, loggable
 from pit_dag_tracker.fan_out import FanOut, check_value
 from pit_dag_tracker.feed import Feed
+from pit_dag_tracker.graph import Instance
+from pit_dag_tracker.iterations import Iterations
 from pit_dag_tracker.journal import Journal
 from pit_dag_tracker.ledger import Ledger
 from pit_dag_tracker.log import EventLog
 from pit_dag_tracker.recovery import Remains
+from pit_dag_tracker.resources import needs
+from pit_dag_tracker.routing import NULL, RoutingNode, routed
 from pit_dag_tracker.spill import INLINE, Spill, artifact_ids
-from pit_dag_tracker.wiring import Wiring, test
-
-RunnableNode = InstrumentNode | OperatorNode | MapNode | BranchNode
+from pit_dag_tracker.wiring import Wiring, workflow_inputs
 
 MOST_UNWRITTEN = 20_000
 """Events that may wait for the disk before no further node is handed out."""
 
-JITTER = 0.25
-"""A retry waits up to this share longer than its policy says, so that many do not come at once."""
-
 SHOWN = 5
 """Failed nodes that the error of a run names; its details hold all."""
-
-_NULL = encode(None)
-_ONCE = RetryPolicy()
 
 Stop = Literal["pause", "close", "cancel"]
 
 
-def runnable(nodes: list[Node]) -> list[RunnableNode]:
-    """The nodes of a plan, all of which a scheduler can run.
+class _Inside:
+    """A workflow that runs inside of the run; `error` says why it was given up."""
 
-    Args:
-        nodes: Nodes of any kind.
+    __slots__ = ("attempt", "error", "work")
 
-    Raises:
-        RunError: There is a node of a kind, or with a parameter, that it cannot run.
-    """
-    taken: list[RunnableNode] = []
-    for node in nodes:
-        if not isinstance(node, RunnableNode):
-            raise _cannot_run(node, f"is of the kind {node.control!r}")
-        if not isinstance(node, BranchNode) and node.uses.startswith(LOCAL):
-            raise _cannot_run(node, f"runs the workflow {node.uses!r}")
-        if any(isinstance(value, Expression) for value in node.params.values()):
-            raise _cannot_run(node, "computes a parameter with an expression")
-        taken.append(node)
-    return taken
-
-
-def _cannot_run(node: Node, why: str) -> RunError:
-    return RunError(
-        f"node {node.id!r} {why}, which this tracker cannot run",
-        code="SYM-W051",
-        hint="Upgrade pit-dag-tracker, or draw the node with operators, maps and branches.",
-        details={"node": node.id},
-    )
+    def __init__(self, attempt: int) -> None:
+        self.attempt = attempt
+        self.work = 0.0
+        self.error: ErrorPayload | None = None
 
 
 class Scheduler:
-    """One run that is under way in this process; nodes are named by their numbers in the plan.
+    """One run that is under way in this process; nodes are named by their numbers in the graph.
 
     Args:
         run: Id of the run.
@@ -122,8 +102,8 @@ class Scheduler:
         self.ledger = ledger
         self.feed = feed
         self._run = run
-        self._plan = ledger.plan
-        self._nodes = runnable(ledger.plan.nodes)
+        self._graph = ledger.graph
+        self._nodes = ledger.graph.nodes
         self._wiring = wiring
         self._spill = spill
         self._loop = asyncio.get_running_loop()
@@ -142,14 +122,18 @@ class Scheduler:
         self._outputs = [remains.outputs.get(number) for number in range(len(self._nodes))]
         self._items = remains.items
         self._item_errors = remains.item_errors
-        self._readers = [len(children) for children in self._plan.children]
-        self._waits = self._plan.indegree
-        self._left = sum(state is not NodeState.COMPLETED for state in ledger.state)
+        self._readers = [len(children) for children in self._graph.children]
+        self._waits = [len(parents) for parents in self._graph.parents]
+        self._left: dict[Instance, int] = {}
+        self._inside: dict[Instance, _Inside] = {}
+        self._ended: list[Instance] = []
         self._given: dict[int, dict[str, bytes]] = {}
-        self._fans: dict[int, FanOut] = {}
+        self._fans: dict[int, FanOut | Iterations] = {}
         self._attempts_before = list(ledger.attempt)
         self._failures: dict[Key, int] = {}
         self._timers: dict[Key, asyncio.TimerHandle] = {}
+        self._deadlines: dict[Instance | int, asyncio.TimerHandle] = {}
+        self._overdue: list[tuple[Instance | int, Callable[[], None]]] = []
         self._storing: set[asyncio.Task[None]] = set()
         self._pump_due = False
         self._stop: Stop | None = None
@@ -168,18 +152,59 @@ class Scheduler:
         """Whether the run is paused because its log cannot be written."""
         return self._journal.stalled
 
+    @property
+    def stopped(self) -> bool:
+        """Whether the run can no longer be let go on here."""
+        return self._stop in ("close", "cancel") or self._log_failure is not None or self.ending
+
+    @property
+    def ending(self) -> bool:
+        """Whether the last event of the run is on its way to the disk."""
+        return self._journal.final is not None and not self.stalled
+
+    def flush(self) -> None:
+        """Send what happened to the log, and let the followers see it."""
+        self._journal.flush()
+
     async def wait_ended(self) -> None:
         """Wait until nothing more happens in the run."""
         await self._journal.ended.wait()
 
     def begin(self) -> None:
         """Run the nodes that can run, and then those that can run after them."""
-        for number in self._plan.order:
-            if not self._plan.parents[number] and not self.ledger.over(number):
-                self._due(number)
-        for number in self._plan.order:
-            if self.ledger.state[number] is NodeState.COMPLETED:
-                self._release(number)
+        self._open(self._graph.top)
+        self._wake()
+
+    def skip(self, number: int, actor: str) -> None:
+        """Let a node end without a result.
+
+        Args:
+            number: A node that is not completed.
+            actor: Who asks.
+        """
+        name, over = self._nodes[number].id, self.ledger.over(number)
+        unread = self.ledger.state[number] is NodeState.PENDING
+        self._journal.steer("skip", actor, name)
+        reason = f"skipped by {actor or 'its user'}"
+        self._journal.emit(NodeSkipped(**self._journal.head(), node=name, reason=reason))
+        if not over:
+            if unread:
+                self._take_leave(number)
+            self._give_up(number, f"{name!r} was skipped")
+            self._settle(number)
+        self._wake()
+
+    def answer(self, number: int, approved: bool, by: str, comment: str) -> None:
+        """Let a node that waits for a person go on.
+
+        Args:
+            number: A node that waits.
+            approved: What the person says.
+            by: Who that is.
+            comment: Why.
+        """
+        self._journal.steer("approve" if approved else "reject", by, self._nodes[number].id, comment)
+        self._answered(number)
         self._wake()
 
     def stop(self, how: Stop, reason: str = "") -> None:
@@ -198,15 +223,90 @@ class Scheduler:
             self._dispatcher.cancel()
         self._wake()
 
-    def go_on(self) -> bool:
-        """Take back a pause that has not taken effect yet; whether it could be."""
-        if self._stop != "pause" or self._journal.final is not None or self._log_failure is not None:
+    def pause(self, actor: str) -> None:
+        """Start no further node, and end the run once those that run have ended.
+
+        Args:
+            actor: Who asks.
+        """
+        if self._stop is None:
+            self._journal.steer("pause", actor)
+            self.stop("pause", f"paused by {actor or 'its user'}")
+
+    def cancel(self, actor: str) -> None:
+        """Stop what runs, and end the run.
+
+        Args:
+            actor: Who asks.
+        """
+        if self._stop != "cancel":
+            self._journal.steer("cancel", actor)
+            self.stop("cancel")
+
+    def go_on(self, actor: str) -> bool:
+        """Take back a pause that has not taken effect yet; whether it could be.
+
+        Args:
+            actor: Who asks.
+        """
+        if self._stop != "pause" or self.ending or self._log_failure is not None:
             return False
+        self._journal.steer("resume", actor)
+        self._take_back()
+        return True
+
+    def retry(self, node: str, actor: str, again: Sequence[int], remains: Remains) -> None:
+        """Let nodes that have ended run again, and the run go on where it was about to pause.
+
+        Args:
+            node: Id of the node that is retried; empty for all that failed.
+            actor: Who asks.
+            again: The nodes whose ends are undone, in topological order; nothing of them is out.
+            remains: The outputs of the completed nodes before them, and their done items.
+        """
+        self._journal.steer("retry", actor, node)
+        undone = set(again)
+        for number in again:
+            self._outputs[number] = None
+            self._attempts_before[number] = self.ledger.attempt[number]
+            self._items[number] = remains.items.get(number, {})
+            self._item_errors[number] = remains.item_errors.get(number, {})
+            for inner in self._graph.within(number):
+                self._outputs[inner] = remains.outputs.get(inner)
+        again = [number for number in again if self._graph.of[number] in self._left]
+        for number in again:
+            self._left[self._graph.of[number]] += 1
+            parents, children = self._graph.parents[number], self._graph.children[number]
+            self._waits[number] = sum(not self.ledger.over(parent) for parent in parents)
+            for parent in parents:
+                self._readers[parent] += 1
+                self._outputs[parent] = self._outputs[parent] or remains.outputs.get(parent)
+            for child in children:
+                self._waits[child] += child not in undone and not self.ledger.over(child)
+        self._failures = {key: count for key, count in self._failures.items() if key[0] not in undone}
+        for number in [number for number in again if not self._waits[number] or self._eager(number)]:
+            if not self._due(number):
+                self._release(number)
+        if self._stop == "pause":
+            self._take_back()
+        self._wake()
+
+    def out(self, number: int) -> bool:
+        """Whether the executor still has a call of a node that was skipped.
+
+        Args:
+            number: The node.
+        """
+        return self._dispatcher.busy(number)
+
+    def _take_back(self) -> None:
         self._stop = None
         for number, item in list(self._timers):
             self._again(number, item)
+        overdue, self._overdue = self._overdue, []
+        for what, late in overdue:
+            self._expire(what, late)
         self._wake()
-        return True
 
     # -- handing out ----------------------------------------------------------------------------------
 
@@ -217,6 +317,8 @@ class Scheduler:
 
     def _pump(self) -> None:
         """Hand out what is ready; then write and show what happened."""
+        while self._ended:
+            self._leave(self._ended.pop())
         if self._dispatcher.hand_out(self._may_start):
             self._loop.call_soon(self._pump)
         else:
@@ -231,21 +333,21 @@ class Scheduler:
         """The call of a node or an item; what needs no executor is done here."""
         number, item = key
         node = self._nodes[number]
-        if isinstance(node, BranchNode):
-            self._branch(number, node)
-            return None
-        if not isinstance(node, MapNode):
+        if isinstance(node, OperatorNode | InstrumentNode):
             inputs, attempt = self._given[number], self._next_attempt(number)
-        elif item < 0:
-            self._fan_out(number, node)
-            return None
-        else:
+        elif isinstance(node, MapNode | LoopNode) and item >= 0:
             fan = self._fans[number]
             if fan.failure:
                 fan.drop()
                 self._end_fan(number, fan)
                 return None
             inputs, attempt = fan.inputs(item), fan.attempt + self._failures.get(key, 0)
+            if self._graph.runs(number) is not None:
+                self._enter(number, item, inputs, attempt)
+                return None
+        else:
+            self._control(number, node)
+            return None
         return NodeCall(
             run=self._run,
             node=node.id,
@@ -254,6 +356,7 @@ class Scheduler:
             attempt=attempt,
             item=item,
             timeout=node.timeout,
+            resources=needs(node),
         )
 
     def _next_attempt(self, number: int) -> int:
@@ -264,6 +367,9 @@ class Scheduler:
     def _reported(self, key: Key, event: NodeEvent) -> None:
         number, item = key
         call, kind = event.call, event.kind
+        if self.ledger.over(number):  # it was skipped meanwhile
+            self._wake()
+            return
         if item < 0 and self.ledger.state[number] is NodeState.READY:
             head = self._journal.head()
             self._journal.emit(NodeStarted(**head, node=call.node, attempt=call.attempt))
@@ -297,9 +403,11 @@ class Scheduler:
         try:
             stored = await asyncio.to_thread(self._spill.keep, self._nodes[number].id, outputs)
         except SymphonyError as error:
-            self._failed(number, item, attempt, error.payload(), retryable=False)
+            if not self.ledger.over(number):
+                self._failed(number, item, attempt, error.payload(), retryable=False)
         else:
-            self._completed(number, item, outputs, stored, seconds)
+            if not self.ledger.over(number):
+                self._completed(number, item, outputs, stored, seconds)
         finally:
             task = asyncio.current_task()
             self._storing = {one for one in self._storing if one is not task}
@@ -323,6 +431,9 @@ class Scheduler:
         )
         if self._readers[number]:
             self._outputs[number] = outputs
+        inside = self._inside.get(self._graph.of[number])
+        if inside is not None:
+            inside.work += seconds
         self._settle(number)
 
     def _failed(self, number: int, item: int, attempt: int, error: ErrorPayload, *, retryable: bool) -> None:
@@ -330,12 +441,14 @@ class Scheduler:
             return
         error = loggable(error)
         node, key = self._nodes[number], (number, item)
-        policy = _ONCE if isinstance(node, BranchNode) else node.retry
+        policy = getattr(node, "retry", ONCE)
         fan = self._fans[number] if item >= 0 else None
         failures = self._failures.get(key, 0) + 1
-        if retryable and failures < policy.attempts and not (fan and fan.failure):
+        again = retryable and failures < policy.attempts and policy.covers(error.code)
+        if again and not (fan and fan.failure):
             self._failures[key] = failures
-            self._retry(key, attempt, policy.wait(failures), error)
+            delay = policy.wait(failures, random.random())  # noqa: S311 - no secret
+            self._retry(key, attempt, delay, error)
             return
         head = self._journal.head
         if fan is None:
@@ -352,7 +465,6 @@ class Scheduler:
 
     def _retry(self, key: Key, attempt: int, delay: float, error: ErrorPayload) -> None:
         number, item = key
-        delay *= random.uniform(1.0, 1.0 + JITTER)  # noqa: S311 - no secret
         head, name = self._journal.head(), self._nodes[number].id
         self._journal.emit(
             NodeRetrying(**head, node=name, attempt=attempt, delay=delay, error=error, item=item)
@@ -371,36 +483,65 @@ class Scheduler:
 
     # -- readiness ------------------------------------------------------------------------------------
 
+    def _open(self, instance: Instance) -> None:
+        """Run the nodes of a workflow that can run, and then those that can run after them."""
+        over = [number for number in instance.order if self.ledger.over(number)]
+        self._left[instance] = len(instance.plan.nodes) - len(over)
+        if not self._left[instance]:
+            self._ended.append(instance)
+        for number in over:
+            self._take_leave(number)
+        roots = [number for number in instance.order if not self._graph.parents[number]]
+        failed = [number for number in roots if not self.ledger.over(number) and not self._due(number)]
+        for number in over + failed:
+            self._release(number)
+
     def _settle(self, number: int) -> None:
         """A node has reached an end: see to those that wait for it."""
-        self._left -= 1
+        self._count(number)
         self._given.pop(number, None)
         self._fans.pop(number, None)
         self.feed.settle(self._nodes[number].id)
         self._release(number)
 
+    def _count(self, number: int) -> None:
+        """A node has ended, and perhaps the workflow that it belongs to."""
+        instance = self._graph.of[number]
+        self._left[instance] -= 1
+        if not self._left[instance]:
+            self._ended.append(instance)
+
     def _release(self, number: int) -> None:
         """Count a node that has ended; iterative, because skipping may run down a long chain."""
         ended = [number]
+        states = self.ledger.state
         while ended:
-            for child in self._plan.children[ended.pop()]:
+            for child in self._graph.children[ended.pop()]:
                 self._waits[child] -= 1
-                if not self._waits[child] and not self.ledger.over(child) and not self._due(child):
+                due = not self._waits[child] or self._eager(child)
+                if due and states[child] is NodeState.PENDING and not self._due(child):
                     ended.append(child)
 
+    def _eager(self, number: int) -> bool:
+        """Whether a node may run before every node before it has ended."""
+        node = self._nodes[number]
+        return isinstance(node, JoinNode) and node.wait != "all"
+
     def _due(self, number: int) -> bool:
-        """Every node before this one has ended: make it ready, or skip it; whether it can run."""
-        name = self._nodes[number].id
-        given: dict[str, bytes] | str | None = None
+        """What a node waits for has ended: make it ready, or skip it; whether it did not end with that."""
+        node, given = self._nodes[number], None
+        name = node.id
         try:
-            given = self._wiring.gather(number, self._outputs, self.ledger.state)
+            if isinstance(node, JoinNode):
+                given = self._wiring.gather_join(number, node, self._outputs, self.ledger)
+                if given is None:
+                    return True
+            else:
+                given = self._wiring.gather(number, self._outputs, self.ledger.state)
         except SymphonyError as error:
             head = self._journal.head()
             self._journal.emit(NodeFailed(**head, node=name, error=loggable(error.payload())))
-        for parent in self._plan.parents[number]:
-            self._readers[parent] -= 1
-            if not self._readers[parent]:
-                self._outputs[parent] = None
+        self._take_leave(number)
         if isinstance(given, dict):
             self._given[number] = given
             self.ledger.ready(number)
@@ -408,53 +549,111 @@ class Scheduler:
             return True
         if given is not None:
             self._journal.emit(NodeSkipped(**self._journal.head(), node=name, reason=given))
-        self._left -= 1
+        self._count(number)
         return False
 
+    def _take_leave(self, number: int) -> None:
+        """Let go of the outputs that no other node waits for any more once this one does not."""
+        for parent in self._graph.parents[number]:
+            self._readers[parent] -= 1
+            if not self._readers[parent]:
+                self._outputs[parent] = None
+
     def _push(self, number: int, item: int) -> None:
-        self._dispatcher.push(self._plan.priority[number], (number, item))
+        self._dispatcher.push(self._graph.priority[number], (number, item))
 
     # -- control nodes --------------------------------------------------------------------------------
 
-    def _branch(self, number: int, node: BranchNode) -> None:
-        given, attempt = self._given[number], self._next_attempt(number)
+    def _control(self, number: int, node: ControlNode) -> None:
+        """Begin a node that the executor does not run as a whole."""
+        attempt = self._next_attempt(number)
+        if isinstance(node, MapNode | LoopNode):
+            self._fan_out(number, node, attempt)
+            return
         self._journal.emit(NodeStarted(**self._journal.head(), node=node.id, attempt=attempt))
+        if isinstance(node, SubworkflowNode):
+            self._enter(number, -1, self._given[number], attempt)
+        elif isinstance(node, ApprovalNode):
+            self._ask(number, node)
+        else:
+            self._route(number, node, attempt)
+
+    def _route(self, number: int, node: RoutingNode, attempt: int) -> None:
         try:
-            holds = test(node.condition, given, node.id)
+            outputs = routed(node, self._given[number])
         except SymphonyError as error:
             self._failed(number, -1, attempt, error.payload(), retryable=False)
             return
-        outputs = {"then" if holds else "else": given.get("value", _NULL)}
         self._take(number, -1, attempt, outputs, 0.0)
 
-    def _fan_out(self, number: int, node: MapNode) -> None:
-        attempt = self._next_attempt(number)
-        head = self._journal.head()
-        try:
-            fan = FanOut(
-                node,
-                self._given[number],
-                done=self._items.pop(number, {}),
-                failed=self._item_errors.pop(number, {}),
-                attempt=attempt,
+    def _ask(self, number: int, node: ApprovalNode) -> None:
+        until = self.ledger.deadlines.get(number, 0.0)
+        if node.timeout is not None and not until:
+            until = time.time() + node.timeout
+        self._journal.emit(
+            NodeWaiting(
+                **self._journal.head(),
+                node=node.id,
+                prompt=node.prompt,
+                approvers=node.approvers,
+                until=until,
             )
+        )
+        if number in self.ledger.answers:  # given while the run was paused
+            self._answered(number)
+        elif until:
+            self._limit(number, until - time.time(), lambda: self._not_answered(number, node))
+
+    def _answered(self, number: int) -> None:
+        self._unlimit(number)
+        answer = self.ledger.answers[number]
+        approved = answer.command == "approve"
+        facts = {"approved": approved, "by": answer.actor, "comment": answer.comment, "at": answer.at}
+        value = self._given[number].get("value", NULL)
+        outputs = {"approved" if approved else "rejected": value, "answer": encode(facts)}
+        self._take(number, -1, self.ledger.attempt[number], outputs, 0.0)
+
+    def _not_answered(self, number: int, node: ApprovalNode) -> None:
+        """A person had time enough to answer."""
+        late = f"nobody answered within {node.timeout:g} s"
+        if node.on_timeout == "fail":
+            error = RunError(
+                f"node {node.id!r} waited for an answer in vain: {late}",
+                code="SYM-R085",
+                hint=f"`symphony runs retry {self._run} {node.id}` asks again.",
+                details={"node": node.id},
+            )
+            self._failed(number, -1, self.ledger.attempt[number], error.payload(), retryable=False)
+        else:
+            self._journal.steer(node.on_timeout, "", node.id, late)
+            self._answered(number)
+
+    def _fan_out(self, number: int, node: MapNode | LoopNode, attempt: int) -> None:
+        head, given = self._journal.head(), self._given[number]
+        done, failed = self._items.pop(number, {}), self._item_errors.pop(number, {})
+        fan: FanOut | Iterations
+        try:
+            if isinstance(node, LoopNode):
+                fan = Iterations(node, given, done=done, attempt=attempt)
+            else:
+                fan = FanOut(node, given, done=done, failed=failed, attempt=attempt)
         except RunError as error:
             self._journal.emit(NodeStarted(**head, node=node.id, attempt=attempt))
             self._failed(number, -1, attempt, error.payload(), retryable=False)
             return
         self._fans[number] = fan
         self._journal.emit(NodeStarted(**head, node=node.id, attempt=attempt, items=len(fan)))
-        for _ in range(max(1, node.concurrency)):
+        for _ in range(1 if isinstance(node, LoopNode) else max(1, node.concurrency)):
             self._next_item(number, fan)
         self._end_fan(number, fan)
 
-    def _next_item(self, number: int, fan: FanOut) -> None:
+    def _next_item(self, number: int, fan: FanOut | Iterations) -> None:
         item = fan.next()
         if item is not None:
             self._push(number, item)
 
-    def _end_fan(self, number: int, fan: FanOut) -> None:
-        """End a map node whose items have ended."""
+    def _end_fan(self, number: int, fan: FanOut | Iterations) -> None:
+        """End a map or loop node whose items have ended."""
         if fan.failure and not fan.active:
             item, error = fan.failure
             name = self._nodes[number].id
@@ -463,13 +662,139 @@ class Scheduler:
         elif fan.over:
             self._take(number, -1, fan.attempt, fan.outputs(), fan.work)
 
+    # -- workflows inside of the run ------------------------------------------------------------------
+
+    def _enter(self, number: int, item: int, inputs: Mapping[str, bytes], attempt: int) -> None:
+        """Run the workflow that a node runs, or go on with it."""
+        graph, node = self._graph, self._nodes[number]
+        try:
+            instance = graph.instance(number, item)
+            given = workflow_inputs(instance.workflow, inputs)
+        except SymphonyError as error:
+            self._failed(number, item, attempt, error.payload(), retryable=False)
+            return
+        self._make_room()
+        self._wiring.wire(instance, given)
+        kept = getattr(node, "retry", ONCE).attempts > 1  # outputs are needed again where it is tried again
+        for one in instance.numbers:
+            self._waits[one] = len(graph.parents[one])
+            self._readers[one] = len(graph.children[one]) + kept
+        for output in instance.workflow.outputs:
+            self._readers[instance.number(output.node)] += 1
+        self._inside[instance] = _Inside(attempt)
+        timeout = getattr(node, "timeout", None)
+        if timeout is not None:
+            self._limit(instance, timeout, lambda: self._late(instance, timeout))
+        self._open(instance)
+        self._wake()
+
+    def _make_room(self) -> None:
+        """Follow the graph, which has grown."""
+        self.ledger.grow()
+        more = len(self._nodes) - len(self._waits)
+        self._outputs += [None] * more
+        for counts in (self._waits, self._readers, self._attempts_before):
+            counts += [0] * more
+
+    def _leave(self, instance: Instance) -> None:
+        """Take what a workflow gave all of whose nodes have ended."""
+        inside = self._inside.get(instance)
+        if inside is None or self._left[instance]:  # given up, or some of it runs again
+            return
+        del self._inside[instance], self._left[instance]
+        self._unlimit(instance)
+        owner, item = instance.owner, instance.item
+        error = inside.error or self._what_failed(instance)
+        if error is not None:
+            self._failed(owner, item, inside.attempt, error, retryable=inside.error is None)
+            return
+        outputs = {}
+        for output in instance.workflow.outputs:
+            value = (self._outputs[instance.number(output.node)] or {}).get(output.port)
+            if value is not None:
+                outputs[output.name] = value
+            elif item >= 0:  # items all look alike
+                outputs[output.name] = NULL
+        for number in instance.numbers:
+            self._outputs[number] = None
+        self._take(owner, item, inside.attempt, outputs, inside.work)
+
+    def _what_failed(self, instance: Instance) -> ErrorPayload | None:
+        states = self.ledger.state
+        failed = [number for number in instance.order if states[number] is NodeState.FAILED]
+        if not failed:
+            return None
+        names = [self._nodes[number].id for number in failed]
+        return RunError(
+            f"{len(names)} of {len(instance.plan.nodes)} nodes failed: {_some(names)}; "
+            f"{names[0]!r}: {self.ledger.error[failed[0]].message}",
+            code="SYM-R087",
+            hint="Mend the cause, then resume the run: what has completed is kept.",
+            details={"nodes": names},
+        ).payload()
+
+    def _give_up(self, number: int, why: str) -> None:
+        """Let nothing of a node happen any more; its end is noted by whoever asks for that."""
+        for key in [key for key in self._timers if key[0] == number]:
+            self._timers.pop(key).cancel()
+        self._unlimit(number)
+        self._dispatcher.withdraw(number, self._nodes[number].id)
+        for instance in self._graph.inner(number):
+            if self._inside.pop(instance, None) is not None:
+                self._abandon(instance, why)
+                del self._left[instance]
+
+    def _abandon(self, instance: Instance, why: str) -> None:
+        """Skip all that is left of a workflow."""
+        self._unlimit(instance)
+        for number in instance.numbers:
+            if not self.ledger.over(number):
+                self._give_up(number, why)
+                name = self._nodes[number].id
+                self._journal.emit(NodeSkipped(**self._journal.head(), node=name, reason=why))
+                self._given.pop(number, None)
+                self._fans.pop(number, None)
+                self.feed.settle(name)
+        self._left[instance] = 0
+
+    def _late(self, instance: Instance, timeout: float) -> None:
+        """A workflow had time enough to end."""
+        node = self._nodes[instance.owner].id
+        error = RunError(
+            f"{instance.name.removesuffix('/')!r} took longer than its {timeout:g} s",
+            code="SYM-R084",
+            hint=f"Raise the `timeout` of {node!r}, or let the workflow that it runs do less.",
+            details={"node": node},
+        ).payload()
+        self._inside[instance].error = error
+        self._abandon(instance, error.message)
+        self._ended.append(instance)
+
+    # -- deadlines ------------------------------------------------------------------------------------
+
+    def _limit(self, what: Instance | int, seconds: float, late: Callable[[], None]) -> None:
+        """Give a workflow, or the person that a node has asked, so much time."""
+        self._deadlines[what] = self._loop.call_later(max(0.0, seconds), self._expire, what, late)
+
+    def _unlimit(self, what: Instance | int) -> None:
+        timer = self._deadlines.pop(what, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _expire(self, what: Instance | int, late: Callable[[], None]) -> None:
+        if self.stopping:  # a pause may be taken back
+            self._overdue.append((what, late))
+        elif self._deadlines.pop(what, None) is not None:
+            late()
+            self._wake()
+
     # -- the end --------------------------------------------------------------------------------------
 
     def _log_failed(self, error: RunError) -> None:
         if self.stalled:
             return
         self._log_failure = error
-        for timer in self._timers.values():
+        for timer in [*self._timers.values(), *self._deadlines.values()]:
             timer.cancel()
         if self._journal.final is not None:
             self._journal.stall(error)
@@ -488,22 +813,35 @@ class Scheduler:
                 self._journal.end(RunCancelled(**head), RunState.CANCELLED)
             else:
                 self._journal.end(RunPaused(**head, reason=self._reason), RunState.PAUSED)
-        elif not self._left:
+        elif not self._left[self._graph.top]:
             self._finish()
+        elif self.ledger.waiting and self.ledger.run_state is RunState.RUNNING and self._stuck:
+            nodes = tuple(self._nodes[number].id for number in sorted(self.ledger.waiting))
+            self._journal.emit(RunWaiting(**self._journal.head(), nodes=nodes))
+
+    @property
+    def _stuck(self) -> bool:
+        """Whether only people can let the run go on, if the executor has nothing of it."""
+        return self._dispatcher.empty and not self._timers
 
     def _finish(self) -> None:
-        states = self.ledger.state
-        failed = [number for number in self._plan.order if states[number] is NodeState.FAILED]
+        for timer in self._deadlines.values():
+            timer.cancel()
+        states, order = self.ledger.state, self._graph.top.order
+        failed = [number for number in order if states[number] is NodeState.FAILED]
         if not failed:
             seconds = max(0.0, time.time() - self.ledger.run_started)
             self._journal.end(RunCompleted(**self._journal.head(), seconds=seconds), RunState.COMPLETED)
             return
         names = [self._nodes[number].id for number in failed]
-        shown = ", ".join(map(repr, names[:SHOWN])) + (", ..." if len(names) > SHOWN else "")
         error = RunError(
-            f"{len(names)} of {len(self._nodes)} nodes failed: {shown}; "
+            f"{len(names)} of {len(order)} nodes failed: {_some(names)}; "
             f"{names[0]!r}: {self.ledger.error[failed[0]].message}",
             hint=f"Mend the cause, then `symphony resume {self._run}`: what has completed is kept.",
             details={"nodes": names},
         ).payload()
         self._journal.end(RunFailed(**self._journal.head(), error=error), RunState.FAILED, error)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:SHOWN])) + (", ..." if len(names) > SHOWN else "")

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import msgspec
 from symphony_sdk.errors import ErrorPayload, RunError
-from symphony_sdk.events import RunCancelled, RunResumed
+from symphony_sdk.events import RunCancelled, RunEvent, RunStarted, RunSteered
+from symphony_sdk.ports.pit import HistoryEntry
 
 from pit_dag_tracker.entries import Entry, encode_entries
 
-VERSION = 1
+VERSION = 2
 """The version of the tables."""
 
 _TABLES = """
@@ -30,6 +31,28 @@ CREATE TABLE IF NOT EXISTS chunks (
     last INTEGER NOT NULL,
     entries BLOB NOT NULL,
     PRIMARY KEY (run, last)
+);
+CREATE TABLE IF NOT EXISTS history (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    run TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    at REAL NOT NULL,
+    command TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    node TEXT NOT NULL,
+    comment TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS history_by_run ON history (run, id);
+CREATE TABLE IF NOT EXISTS mailbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    owner TEXT NOT NULL,
+    command BLOB NOT NULL,
+    taken INTEGER NOT NULL DEFAULT 0,
+    answer BLOB
+);
+CREATE TABLE IF NOT EXISTS paces (
+    workflow TEXT PRIMARY KEY,
+    pace BLOB NOT NULL
 );
 """
 _LOCK_WAIT = 30.0
@@ -139,52 +162,68 @@ def find_run(connection: sqlite3.Connection, run: str) -> RunRow:
     return RunRow(*row)
 
 
-def add_run(connection: sqlite3.Connection, row: RunRow, entry: Entry) -> None:
-    """Add a new run with its first event.
+def add_run(connection: sqlite3.Connection, row: RunRow, entries: Sequence[Entry]) -> None:
+    """Add a new run with its first events.
 
     Args:
         connection: A connection to the log, in a transaction.
         row: The run.
-        entry: Its RunStarted.
+        entries: Its RunStarted, and what it takes over from another run.
     """
     connection.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", msgspec.structs.astuple(row))
-    add_chunk(connection, row.run, [entry])
+    add_chunk(connection, row.run, entries)
 
 
-def take_run(connection: sqlite3.Connection, owner: str, event: RunResumed) -> None:
-    """Note who works on a run from now on, with the event that it goes on with.
+def amend_run(connection: sqlite3.Connection, run: str, events: Sequence[RunEvent]) -> None:
+    """Add events to a run on which nobody works.
 
     Args:
         connection: A connection to the log, in a transaction.
-        owner: Name of the owner.
-        event: The event.
+        run: Id of the run.
+        events: The events, numbered after the last one that was read.
 
     Raises:
         RunError: Something happened in the run since it was read.
     """
-    if last_sequence(connection, event.run) != event.sequence - 1:
+    if last_sequence(connection, run) != events[0].sequence - 1:
         raise RunError(
-            f"run {event.run!r} went on in another process meanwhile",
+            f"run {run!r} went on in another process meanwhile",
             code="SYM-R006",
-            hint="Look how it stands now, and resume it again if need be.",
+            hint="Look how it stands now, and ask again if need be.",
         )
+    add_chunk(connection, run, [(event, {}) for event in events])
+
+
+def take_run(connection: sqlite3.Connection, run: str, owner: str, events: Sequence[RunEvent]) -> None:
+    """Note who works on a run from now on, with the events that it goes on with.
+
+    Args:
+        connection: A connection to the log, in a transaction.
+        run: Id of the run.
+        owner: Name of the owner.
+        events: The events, numbered after the last one that was read.
+
+    Raises:
+        RunError: Something happened in the run since it was read.
+    """
+    amend_run(connection, run, events)
     connection.execute(
-        "UPDATE runs SET state = 'running', ended = 0, error = NULL, owner = ? WHERE run = ?",
-        (owner, event.run),
+        "UPDATE runs SET state = 'running', ended = 0, error = NULL, owner = ? WHERE run = ?", (owner, run)
     )
-    add_chunk(connection, event.run, [(event, {})])
 
 
-def cancel_run(connection: sqlite3.Connection, run: str, at: float) -> None:
+def cancel_run(connection: sqlite3.Connection, run: str, actor: str, at: float) -> None:
     """End a run on which nobody works.
 
     Args:
         connection: A connection to the log, in a transaction.
         run: Id of the run.
+        actor: Who asks.
         at: Unix time in seconds.
     """
-    event = RunCancelled(run=run, sequence=last_sequence(connection, run) + 1, at=at)
-    add_chunk(connection, run, [(event, {})])
+    last = last_sequence(connection, run)
+    steered = RunSteered(run=run, sequence=last + 1, at=at, command="cancel", actor=actor)
+    add_chunk(connection, run, [(steered, {}), (RunCancelled(run=run, sequence=last + 2, at=at), {})])
     end_run(connection, run, Outcome("cancelled", at))
 
 
@@ -210,6 +249,45 @@ def add_chunk(connection: sqlite3.Connection, run: str, entries: Sequence[Entry]
     connection.execute(
         "INSERT INTO chunks VALUES (?, ?, ?)", (run, entries[-1][0].sequence, encode_entries(entries))
     )
+    for event, _ in entries:
+        if isinstance(event, RunSteered):
+            row = (event.command, event.actor, event.node, event.comment)
+        elif isinstance(event, RunStarted):
+            row = ("rerun" if event.origin else "start", event.actor, "", event.origin)
+        else:
+            continue
+        connection.execute(
+            "INSERT INTO history (run, sequence, at, command, actor, node, comment) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (run, event.sequence, event.at, *row),
+        )
+
+
+def read_history(connection: sqlite3.Connection, run: str, after: int, limit: int) -> list[HistoryEntry]:
+    """Who gave which command, in order.
+
+    Args:
+        connection: A connection to the log.
+        run: Id of a run; empty for all.
+        after: Id of the last entry that is not wanted.
+        limit: At most so many.
+    """
+    rows = connection.execute(
+        "SELECT id, run, sequence, at, command, actor, node, comment FROM history"
+        " WHERE id > ? AND (run = ? OR ? = '') ORDER BY id LIMIT ?",
+        (after, run, run, limit),
+    ).fetchall()
+    return [HistoryEntry(*row) for row in rows]
+
+
+def note_state(connection: sqlite3.Connection, run: str, state: str) -> None:
+    """Note that a run that goes on is in another state.
+
+    Args:
+        connection: A connection to the log, in a transaction.
+        run: Id of the run.
+        state: The state.
+    """
+    connection.execute("UPDATE runs SET state = ? WHERE run = ?", (state, run))
 
 
 def end_run(connection: sqlite3.Connection, run: str, outcome: Outcome) -> None:

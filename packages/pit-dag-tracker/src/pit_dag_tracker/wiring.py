@@ -2,16 +2,26 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from symphony_sdk.errors import WorkflowError
 from symphony_sdk.values import decode, encode
 from symphony_workflow.conditions import condition_variables, holds
-from symphony_workflow.model import INPUTS, ConditionalEdge, DataEdge, Workflow
-from symphony_workflow.plan import Plan
+from symphony_workflow.expressions import evaluate, expression_names
+from symphony_workflow.model import INPUTS, ConditionalEdge, DataEdge, Expression, JoinNode, Workflow
 from symphony_workflow.state import NodeState
+
+from pit_dag_tracker.graph import Graph, Instance
+from pit_dag_tracker.ledger import Ledger
 
 Values = Mapping[str, bytes]
 """Encoded values by port name."""
+
+FIRST = ""
+"""Where a join finds the value that it passes on, among what it is given; no port has this name."""
+
+_NULL = encode(None)
 
 
 def workflow_inputs(workflow: Workflow, given: Values) -> dict[str, bytes]:
@@ -47,32 +57,67 @@ def workflow_inputs(workflow: Workflow, given: Values) -> dict[str, bytes]:
     }
 
 
-class Wiring:
-    """The edges of a workflow as a scheduler follows them; a node is named by its number in the plan.
+@dataclass(frozen=True, slots=True)
+class _Feeds:
+    """What one node is given; sources are named by their numbers.
 
     Args:
-        plan: The compiled workflow.
+        fixed: Encoded values that are there from the start, by port.
+        computed: Expressions by port.
+        data: The port, source and source's port of each data edge.
+        controls: The sources of its control edges.
+        conditions: The source and condition of each conditional edge.
+    """
+
+    fixed: dict[str, bytes]
+    computed: dict[str, str]
+    data: list[tuple[str, int, str]]
+    controls: list[int]
+    conditions: list[tuple[int, str]]
+
+
+class Wiring:
+    """The edges of a run as a scheduler follows them; a node is named by its number.
+
+    Args:
+        graph: The nodes of the run.
         inputs: Encoded values of the workflow's inputs by name.
     """
 
-    def __init__(self, plan: Plan, inputs: Values) -> None:
-        self._plan = plan
-        self._fixed: list[dict[str, bytes]] = []
-        self._data: list[list[tuple[str, int, str]]] = []
-        self._conditions: list[list[tuple[int, str]]] = []
-        for number, node in enumerate(plan.nodes):
-            fixed = {port: encode(value) for port, value in node.params.items()}
-            data, conditions = [], []
-            for edge in plan.edges_in[number]:
+    def __init__(self, graph: Graph, inputs: Values) -> None:
+        self._graph = graph
+        self._feeds: dict[int, _Feeds] = {}
+        self._inputs: dict[int, Values] = {}
+        self.wire(graph.top, inputs)
+
+    def wire(self, instance: Instance, inputs: Values) -> None:
+        """Note what the nodes of an instance are given.
+
+        Args:
+            instance: The instance, which may be wired already.
+            inputs: Encoded values of its workflow's inputs by name.
+        """
+        self._inputs[instance.first] = inputs
+        for number, node, edges in zip(
+            instance.numbers, instance.plan.nodes, instance.plan.edges_in, strict=True
+        ):
+            fixed: dict[str, bytes] = {}
+            feeds = _Feeds(fixed, {}, [], [], [])
+            for port, value in node.params.items():
+                if isinstance(value, Expression):
+                    feeds.computed[port] = value.text
+                else:
+                    fixed[port] = encode(value)
+            for edge in edges:
                 if isinstance(edge, DataEdge) and edge.source == INPUTS:
                     fixed[edge.target_port] = inputs[edge.source_port]
                 elif isinstance(edge, DataEdge):
-                    data.append((edge.target_port, plan.index[edge.source], edge.source_port))
+                    feeds.data.append((edge.target_port, instance.number(edge.source), edge.source_port))
                 elif isinstance(edge, ConditionalEdge):
-                    conditions.append((plan.index[edge.source], edge.condition))
-            self._fixed.append(fixed)
-            self._data.append(data)
-            self._conditions.append(conditions)
+                    feeds.conditions.append((instance.number(edge.source), edge.condition))
+                else:
+                    feeds.controls.append(instance.number(edge.source))
+            self._feeds[number] = feeds
 
     def gather(
         self, number: int, outputs: Sequence[Values | None], states: Sequence[NodeState]
@@ -85,23 +130,81 @@ class Wiring:
             states: The state of each node.
 
         Raises:
-            WorkflowError: A condition cannot be evaluated.
-            MalformedMessage: A condition needs a value that is too large or no value.
+            WorkflowError: A condition or a computed value cannot be evaluated.
+            MalformedMessage: An expression needs a value that is too large or no value.
         """
-        nodes = self._plan.nodes
-        for parent in self._plan.parents[number]:
+        nodes, feeds = self._graph.nodes, self._feeds[number]
+        for parent in self._graph.parents[number]:
             if states[parent] is not NodeState.COMPLETED:
                 return f"{nodes[parent].id!r} {_WHY.get(states[parent], 'did not complete')}"
-        for parent, condition in self._conditions[number]:
+        for parent, condition in feeds.conditions:
             if not test(condition, outputs[parent] or {}, nodes[number].id):
                 return f"the condition `{condition}` on {nodes[parent].id!r} does not hold"
-        given = self._fixed[number].copy()
-        for port, parent, source_port in self._data[number]:
+        given = feeds.fixed.copy()
+        for port, parent, source_port in feeds.data:
             value = (outputs[parent] or {}).get(source_port)
             if value is None:
                 return f"{nodes[parent].id!r} gave nothing at its output {source_port!r}"
             given[port] = value
-        return given
+        return self._computed(number, given)
+
+    def gather_join(
+        self, number: int, node: JoinNode, outputs: Sequence[Values | None], ledger: Ledger
+    ) -> dict[str, bytes] | str | None:
+        """What a join is given as soon as enough has arrived, why it is skipped, or None while it waits.
+
+        Args:
+            number: The number of the join.
+            node: The join.
+            outputs: The outputs of each node that has completed.
+            ledger: Where each node is.
+
+        Raises:
+            WorkflowError: A condition or a computed value cannot be evaluated.
+            MalformedMessage: An expression needs a value that is too large or no value.
+        """
+        feeds, states = self._feeds[number], ledger.state
+        sources = self._graph.parents[number]
+        waits = any(not ledger.over(parent) for parent in sources)
+        if waits and node.wait == "all":
+            return None
+        lost = [parent for parent in sources if states[parent] in (NodeState.FAILED, NodeState.CANCELLED)]
+        if lost and node.wait == "all":
+            return f"{self._graph.nodes[lost[0]].id!r} {_WHY.get(states[lost[0]], 'did not complete')}"
+        done = {parent: outputs[parent] or {} for parent in sources if states[parent] is NodeState.COMPLETED}
+        values = [
+            (ledger.ended[parent], port, done[parent][source_port])
+            for port, parent, source_port in feeds.data
+            if source_port in done.get(parent, ())
+        ]
+        holding = [
+            parent
+            for parent, condition in feeds.conditions
+            if parent in done and test(condition, done[parent], node.id)
+        ]
+        arrived = len(values) + len(holding) + sum(parent in done for parent in feeds.controls)
+        needed = node.wait if isinstance(node.wait, int) else 1
+        if arrived < needed and sources:
+            return None if waits else f"{arrived} of {needed} that it waits for arrived"
+        given = feeds.fixed | {port: value for _, port, value in values}
+        by_name = node.wait == "all" or not values
+        first = min(given, default=FIRST) if by_name else min(values)[1]
+        return self._computed(number, given) | {FIRST: given.get(first, _NULL)}
+
+    def _computed(self, number: int, given: dict[str, bytes]) -> dict[str, bytes]:
+        """What a node is given, with what its expressions give for it."""
+        feeds = self._feeds[number]
+        if not feeds.computed:
+            return given
+        node, inputs = self._graph.nodes[number].id, self._inputs[self._graph.of[number].first]
+        results = {}
+        for port, text in feeds.computed.items():
+            names = expression_names(text)
+            values: dict[str, Any] = {name: decode(given[name]) for name in names & given.keys()}
+            if "inputs" in names:
+                values["inputs"] = {name: decode(value) for name, value in inputs.items()}
+            results[port] = encode(evaluate(text, values, node=node))
+        return given | results
 
 
 def test(condition: str, values: Values, node: str) -> bool:

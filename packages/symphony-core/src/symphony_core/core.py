@@ -14,12 +14,14 @@ from symphony_sdk.ports import (
     ExecutorPort,
     ExtensionInfo,
     ExtensionPort,
+    HistoryEntry,
     PitPort,
     PlanAdvice,
     RunRequest,
     RunStatus,
 )
-from symphony_workflow import Finding, Workflow, to_document, validate
+from symphony_sdk.values import decode
+from symphony_workflow import Finding, Workflow, from_document, to_document, validate
 from symphony_workflow.findings import invalid_workflow
 
 from symphony_core.inputs import bind_inputs
@@ -87,6 +89,7 @@ class SymphonyCore:
         *,
         executor: str = "",
         labels: Mapping[str, str] | None = None,
+        actor: str = "",
     ) -> str:
         """Check a workflow and begin a run of it; the id of the run, which no crash can lose any more.
 
@@ -95,6 +98,7 @@ class SymphonyCore:
             inputs: Values by the name of the input; JSON-like.
             executor: Name of the executor; the conductor's choice, or `local`, where it is empty.
             labels: Facts to keep beside the run.
+            actor: Who asks.
 
         Raises:
             WorkflowError: The workflow or an input has a fault; all of them are listed.
@@ -113,45 +117,155 @@ class SymphonyCore:
                 hint=f"There are {', '.join(sorted(self._executors)) or 'none'}; `symphony list` shows extensions.",
             )
         run = await self._pit.tracker.start(
-            RunRequest(workflow=document, inputs=encoded, executor=place, labels=dict(labels or {}))
+            RunRequest(
+                workflow=document, inputs=encoded, executor=place, labels=dict(labels or {}), actor=actor
+            )
         )
         self._watch(run, 0)
         return run
 
-    async def resume(self, run: str) -> None:
+    async def resume(self, run: str, *, actor: str = "") -> None:
         """Go on with a run that was paused, interrupted or failed.
 
         Args:
             run: Id of the run.
+            actor: Who asks.
 
         Raises:
             RunError: There is no such run, or it is completed.
         """
         seen = (await self._pit.tracker.status(run)).durable
-        await self._pit.tracker.resume(run)
+        await self._pit.tracker.resume(run, actor=actor)
         self._watch(run, seen)
 
-    async def pause(self, run: str) -> None:
+    async def pause(self, run: str, *, actor: str = "") -> None:
         """Start no further node of a run.
 
         Args:
             run: Id of the run.
+            actor: Who asks.
 
         Raises:
             RunError: There is no such run, or it has ended.
         """
-        await self._pit.tracker.pause(run)
+        await self._pit.tracker.pause(run, actor=actor)
 
-    async def cancel(self, run: str) -> None:
+    async def cancel(self, run: str, *, actor: str = "") -> None:
         """End a run.
+
+        Args:
+            run: Id of the run.
+            actor: Who asks.
+
+        Raises:
+            RunError: There is no such run, or it has ended.
+        """
+        await self._pit.tracker.cancel(run, actor=actor)
+
+    async def retry(self, run: str, node: str = "", *, actor: str = "") -> None:
+        """Run a node again, and all that depends on it; the results of all others are kept.
+
+        Args:
+            run: Id of the run.
+            node: Id of a node that has ended; empty for every node that failed.
+            actor: Who asks.
+
+        Raises:
+            RunError: There is no such run or node, or it cannot run again as the run stands.
+        """
+        before = await self._pit.tracker.status(run)
+        await self._pit.tracker.retry(run, node, actor=actor)
+        if not before.process:  # else whoever works on it is watched already
+            self._watch(run, before.durable)
+
+    async def rerun(
+        self,
+        run: str,
+        *,
+        nodes: Sequence[str] = (),
+        inputs: Mapping[str, Any] | None = None,
+        params: Mapping[str, Mapping[str, Any]] | None = None,
+        actor: str = "",
+    ) -> str:
+        """Begin a new run with some things changed; the results that depend on none of them are taken over.
+
+        Args:
+            run: Id of the old run.
+            nodes: Ids of nodes to run again without a change.
+            inputs: Values of the workflow's inputs that are changed, by name; JSON-like.
+            params: Params that are changed, by node and port.
+            actor: Who asks.
+
+        Returns:
+            The id of the new run.
+
+        Raises:
+            RunError: There is no such run or node.
+            WorkflowError: An input is unknown, or its value is not of its type.
+        """
+        encoded: dict[str, bytes] = {}
+        if inputs:
+            request = await self._pit.tracker.request(run)
+            before: dict[str, Any] = {
+                name: decode(value) for name, value in request.inputs.items() if name not in inputs
+            }
+            bound = bind_inputs(from_document(request.workflow), {**before, **inputs})
+            encoded = {name: bound[name] for name in inputs}
+        new = await self._pit.tracker.rerun(run, nodes=nodes, inputs=encoded, params=params, actor=actor)
+        self._watch(new, 0)
+        return new
+
+    async def skip(self, run: str, node: str, *, actor: str = "") -> None:
+        """Let a node end without a result.
+
+        Args:
+            run: Id of the run.
+            node: Id of a node that has not completed.
+            actor: Who asks.
+
+        Raises:
+            RunError: There is no such run or node, or the node is completed.
+        """
+        await self._pit.tracker.skip(run, node, actor=actor)
+
+    async def answer(self, run: str, node: str, approved: bool, *, by: str, comment: str = "") -> None:
+        """Answer a node that waits for a person.
+
+        Args:
+            run: Id of the run.
+            node: Id of the node.
+            approved: What the person says.
+            by: Who that is.
+            comment: Why.
+
+        Raises:
+            RunError: There is no such run or node, it waits for no answer, or not for this person's.
+        """
+        await self._pit.tracker.answer(run, node, approved, by=by, comment=comment)
+
+    async def request(self, run: str) -> RunRequest:
+        """What a run was asked to do: its workflow and its inputs.
 
         Args:
             run: Id of the run.
 
         Raises:
-            RunError: There is no such run, or it has ended.
+            RunError: There is no such run.
         """
-        await self._pit.tracker.cancel(run)
+        return await self._pit.tracker.request(run)
+
+    async def history(self, run: str = "", *, after: int = 0, limit: int = 100) -> Sequence[HistoryEntry]:
+        """Who gave which command to a run, or to any, in order.
+
+        Args:
+            run: Id of the run; empty for all.
+            after: Id of the last entry already seen.
+            limit: At most so many.
+
+        Raises:
+            RunError: There is no such run.
+        """
+        return await self._pit.tracker.history(run, after=after, limit=limit)
 
     def events(self, run: str, after: int = 0) -> AsyncIterator[RunEvent]:
         """What happened and happens in a run, until it ends.

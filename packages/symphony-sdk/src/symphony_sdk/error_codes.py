@@ -245,17 +245,19 @@ CATALOGUE: dict[str, ErrorCode] = {
     ),
     "SYM-W004": ErrorCode(
         "Workflow has the wrong shape",
-        "The file is JSON, but not a workflow: a key is missing, unknown, or holds a value of the wrong "
-        "kind. The message lists every such place with its path, such as `nodes.walk.retry.attempts`.",
+        "The file is JSON, but not a workflow: a key is missing, or unknown where none may be, or holds a value of the wrong "
+        "kind. The message lists every such place with its path, such as `nodes.walk.retry.attempts`. "
+        "`symphony validate --schema` prints what may stand where.",
     ),
     "SYM-W005": ErrorCode(
         "Workflow is of a newer format",
         "A newer Symphony wrote the file. Upgrade this one; an older Symphony does not guess what the new "
-        "format means.",
+        "format means. It publishes no JSON Schema of that format either.",
     ),
     "SYM-W006": ErrorCode(
         "Workflow cannot be written",
-        "Two parts share a name, a value is not one that JSON can hold, or the file cannot be written. "
+        "Two parts share a name, an unknown field has the name of a known one, a value is not one that JSON can "
+        "hold, or the file cannot be written. "
         "Nothing was changed on disk.",
     ),
     "SYM-W010": ErrorCode(
@@ -594,6 +596,87 @@ CATALOGUE: dict[str, ErrorCode] = {
         "Executor is unknown",
         "The run asks for an executor that no installed extension provides. Install the one that brings it, or "
         "name another with `--executor`.",
+    ),
+    "SYM-R060": ErrorCode(
+        "Run has no such node",
+        "A command names a node that the workflow of the run does not have. `symphony runs show RUN` lists its nodes.",
+    ),
+    "SYM-R061": ErrorCode(
+        "Node cannot be retried",
+        "Only a node that has ended can run again, and only while nothing that depends on it is under way. Without a "
+        "node, a retry needs nodes that failed. Wait for what is under way or pause the run, then try again.",
+    ),
+    "SYM-R062": ErrorCode(
+        "Node cannot be skipped",
+        "What has completed cannot be skipped any more. `symphony runs rerun` begins a new run from its results.",
+    ),
+    "SYM-R063": ErrorCode(
+        "Node waits for no answer",
+        "Only a node that waits for a person can be answered, and only once. `symphony runs show RUN` says which wait.",
+    ),
+    "SYM-R064": ErrorCode(
+        "Person is no approver",
+        "The workflow names who may answer this node, and the person who answered is none of them. Ask one of those "
+        "that the message names.",
+    ),
+    "SYM-R065": ErrorCode(
+        "Run's id is ambiguous",
+        "Several runs have an id that begins with the characters that were given. Give more of them; `symphony runs "
+        "list` shows the ids.",
+    ),
+    "SYM-R066": ErrorCode(
+        "Process of the run does not answer",
+        "Another process works on the run and did not take the command in time; it was withdrawn. That process may be "
+        "stopped or overloaded. End it, and the command takes effect at once.",
+    ),
+    "SYM-R067": ErrorCode(
+        "Change cannot be made",
+        "A new run from an old one was to change something that the workflow does not have, or a param of an input "
+        "that an edge feeds. Change what is before the edge, or the workflow itself.",
+    ),
+    "SYM-R068": ErrorCode(
+        "Result is lost",
+        "A result that a node needs to run again cannot be read back from the Artifact Store. Retry the node that "
+        "made it; what depends on it runs again, too.",
+    ),
+    "SYM-R080": ErrorCode(
+        "Workflow cannot run inside of this one",
+        "A map, loop or sub-workflow node runs a workflow that is not in the file, that runs inside of itself, or that "
+        "lies more than 32 workflows deep. Add it to `workflows`; to repeat a workflow, use a loop.",
+    ),
+    "SYM-R081": ErrorCode(
+        "No place for a node",
+        "A node needs more cores, memory or devices at once than the executor will ever have, so nothing was started. "
+        "Lower its `resources`, or name an executor that has as much.",
+    ),
+    "SYM-R082": ErrorCode(
+        "List is too long",
+        "A map node was given more items than its `max_items` allows. Raise that, or give it a shorter list.",
+    ),
+    "SYM-R083": ErrorCode(
+        "Loop reached its bound",
+        "A loop ran as often as its `max_iterations` allows, and its condition did not hold. Raise the bound, or let "
+        'the loop complete with what it has: `on_limit = "complete"`.',
+    ),
+    "SYM-R084": ErrorCode(
+        "Workflow inside of a run took too long",
+        "A sub-workflow, an iteration of a loop or an item of a map was given so many seconds, and they passed. What "
+        "was left of it was skipped, and running operations were told to stop.",
+    ),
+    "SYM-R085": ErrorCode(
+        "Nobody answered in time",
+        "A node waited for a person, its time passed, and its `on_timeout` is to fail then. `symphony runs retry` asks "
+        "again.",
+    ),
+    "SYM-R086": ErrorCode(
+        "Run has too many nodes",
+        "The workflows that run inside of a run have more than 250,000 nodes together. Give maps shorter lists, or do "
+        "more of the work inside of one operation.",
+    ),
+    "SYM-R087": ErrorCode(
+        "Workflow inside of a run failed",
+        "Nodes of a sub-workflow, of an iteration of a loop or of an item of a map failed, and with them the node that "
+        "runs it. The message names them. Mend the cause, then resume the run: what has completed is kept.",
     ),
     # -- A: artifact -------------------------------------------------------------------------------
     "SYM-A001": ErrorCode(

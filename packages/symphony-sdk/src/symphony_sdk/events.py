@@ -4,10 +4,15 @@ Events of one run are numbered without gaps. They are a tagged union, `RunEvent`
 and in JSON alike.
 """
 
+from typing import Literal
+
 import msgspec
 
 from symphony_sdk.errors import ErrorPayload
 from symphony_sdk.messages import message
+
+RunCommand = Literal["start", "rerun", "pause", "resume", "cancel", "retry", "skip", "approve", "reject"]
+"""What a person or a program may ask of a run."""
 
 
 class _Event(msgspec.Struct, frozen=True, tag_field="event", kw_only=True, omit_defaults=True):
@@ -30,10 +35,30 @@ class RunStarted(_Event, frozen=True, tag="run-started"):
     Args:
         workflow: Id of the workflow.
         nodes: How many nodes it has.
+        actor: Who started it; empty where that is not known.
+        origin: Id of the run whose results it takes over; empty for a run of its own.
     """
 
     workflow: str
     nodes: int
+    actor: str = ""
+    origin: str = ""
+
+
+class RunSteered(_Event, frozen=True, tag="run-steered"):
+    """Somebody gave a command to a run; what it leads to follows in events of its own.
+
+    Args:
+        command: What was asked.
+        actor: Who asked; empty where that is not known.
+        node: Id of the node that it is about; empty for the whole run.
+        comment: What the actor said about it.
+    """
+
+    command: RunCommand
+    actor: str = ""
+    node: str = ""
+    comment: str = ""
 
 
 class RunResumed(_Event, frozen=True, tag="run-resumed"):
@@ -44,6 +69,16 @@ class RunResumed(_Event, frozen=True, tag="run-resumed"):
     """
 
     completed: int = 0
+
+
+class RunWaiting(_Event, frozen=True, tag="run-waiting"):
+    """Nothing can go on in a run until a person answers.
+
+    Args:
+        nodes: Ids of the nodes that wait.
+    """
+
+    nodes: tuple[str, ...]
 
 
 class RunPaused(_Event, frozen=True, tag="run-paused"):
@@ -174,6 +209,38 @@ class NodeFailed(_Event, frozen=True, tag="node-failed"):
     item: int = -1
 
 
+class NodeWaiting(_Event, frozen=True, tag="node-waiting"):
+    """A node waits for a person.
+
+    Args:
+        node: Id of the node.
+        prompt: What the person is asked.
+        approvers: Who may answer; none for anybody who may steer the run.
+        until: Unix time in seconds when the wait ends; 0 for never.
+    """
+
+    node: str
+    prompt: str
+    approvers: tuple[str, ...] = ()
+    until: float = 0.0
+
+
+class NodeReused(_Event, frozen=True, tag="node-reused"):
+    """A node completed with the result that it had in another run, and did not run.
+
+    Args:
+        node: Id of the node.
+        origin: Id of that run.
+        seconds: How long the node took there.
+        artifacts: Ids of the artifacts among its outputs.
+    """
+
+    node: str
+    origin: str
+    seconds: float = 0.0
+    artifacts: tuple[str, ...] = ()
+
+
 class NodeSkipped(_Event, frozen=True, tag="node-skipped"):
     """A node is not needed, or cannot run because one before it failed.
 
@@ -188,13 +255,17 @@ class NodeSkipped(_Event, frozen=True, tag="node-skipped"):
 
 RunEvent = (
     RunStarted
+    | RunSteered
     | RunResumed
+    | RunWaiting
     | RunPaused
     | RunCompleted
     | RunFailed
     | RunCancelled
     | NodeStarted
     | NodeProgressed
+    | NodeWaiting
+    | NodeReused
     | ItemCompleted
     | NodeCompleted
     | NodeRetrying

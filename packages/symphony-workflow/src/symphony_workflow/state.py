@@ -7,11 +7,15 @@ from symphony_sdk.errors import WorkflowError
 
 
 class RunState(StrEnum):
-    """Where a run is. A failed or cancelled run may run on: what has succeeded is kept."""
+    """Where a run is. A failed or cancelled run may run on: what has succeeded is kept.
+
+    Waiting: nothing can go on until a person answers.
+    """
 
     PENDING = "pending"
     RUNNING = "running"
     PAUSED = "paused"
+    WAITING = "waiting"
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -40,8 +44,9 @@ class NodeState(StrEnum):
 _R = RunState
 RUN_TRANSITIONS: dict[RunState, frozenset[RunState]] = {
     _R.PENDING: frozenset({_R.RUNNING, _R.PAUSED, _R.FAILED, _R.CANCELLED}),
-    _R.RUNNING: frozenset({_R.PAUSED, _R.COMPLETED, _R.FAILED, _R.CANCELLED}),
+    _R.RUNNING: frozenset({_R.PAUSED, _R.WAITING, _R.COMPLETED, _R.FAILED, _R.CANCELLED}),
     _R.PAUSED: frozenset({_R.RUNNING, _R.FAILED, _R.CANCELLED}),
+    _R.WAITING: frozenset({_R.RUNNING, _R.PAUSED, _R.FAILED, _R.CANCELLED}),
     _R.COMPLETED: frozenset({_R.RUNNING}),  # run again from a node
     _R.FAILED: frozenset({_R.RUNNING}),  # resume
     _R.CANCELLED: frozenset({_R.RUNNING}),  # resume

@@ -12,12 +12,12 @@ import msgspec
 
 from symphony_sdk.contributions import ArtifactRef
 from symphony_sdk.errors import ErrorPayload
-from symphony_sdk.events import RunEvent
+from symphony_sdk.events import RunCommand, RunEvent
 
 Durability = Literal["os", "group", "sync"]
 """`os`: handed to the operating system; `group`: synced with the next group; `sync`: synced before return."""
 
-RunState = Literal["pending", "running", "paused", "completed", "failed", "cancelled"]
+RunState = Literal["pending", "running", "paused", "waiting", "completed", "failed", "cancelled"]
 NodeState = Literal[
     "pending",
     "ready",
@@ -40,12 +40,14 @@ class RunRequest(msgspec.Struct, frozen=True):
         inputs: Encoded values of the workflow's inputs by name.
         executor: Name of the executor that runs its nodes.
         labels: Facts to keep beside the run.
+        actor: Who starts it; empty where that is not known.
     """
 
     workflow: dict[str, Any]
     inputs: dict[str, bytes] = {}
     executor: str = "local"
     labels: dict[str, str] = {}
+    actor: str = ""
 
 
 class NodeStatus(msgspec.Struct, frozen=True):
@@ -59,6 +61,9 @@ class NodeStatus(msgspec.Struct, frozen=True):
         total: Items of a fan-out, or 1; 0 while it is not known.
         seconds: From its start to its end, or until now.
         error: Why it failed.
+        queued: Seconds from when every node before it had ended to its first start since the run went on.
+        prompt: What a person is asked, where it waits for an answer.
+        approvers: Who may answer; none for anybody who may steer the run.
     """
 
     node: str
@@ -68,6 +73,55 @@ class NodeStatus(msgspec.Struct, frozen=True):
     total: int = 1
     seconds: float = 0.0
     error: ErrorPayload | None = None
+    queued: float = 0.0
+    prompt: str = ""
+    approvers: tuple[str, ...] = ()
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far a run is.
+
+    Args:
+        nodes_done: Nodes that need nothing more.
+        nodes_total: All nodes.
+        weight_done: Seconds that what is done is expected to take: those of the last completed run of the workflow,
+            the mean of the known ones for any other node, and 1 each where none is known.
+        weight_total: The same of all nodes.
+        percentage: `weight_done` of `weight_total`, from 0 to 100.
+        eta: Seconds until the end, if what is left goes as fast as what was done in this run, or, before anything
+            was, in the last completed run; None where neither is known or the run does not go on.
+    """
+
+    nodes_done: int
+    nodes_total: int
+    weight_done: float
+    weight_total: float
+    percentage: float
+    eta: float | None = None
+
+
+class HistoryEntry(msgspec.Struct, frozen=True):
+    """Who gave which command to a run, and when.
+
+    Args:
+        id: Number of the entry among those of all runs; it grows.
+        run: Id of the run.
+        sequence: Number of the event that the command is in the run.
+        at: Unix time in seconds.
+        command: What was asked.
+        actor: Who asked; empty where that is not known.
+        node: Id of the node that it is about; empty for the whole run.
+        comment: What the actor said about it.
+    """
+
+    id: int
+    run: str
+    sequence: int
+    at: float
+    command: RunCommand
+    actor: str = ""
+    node: str = ""
+    comment: str = ""
 
 
 class RunStatus(msgspec.Struct, frozen=True):
@@ -82,6 +136,9 @@ class RunStatus(msgspec.Struct, frozen=True):
         nodes: Its nodes in topological order.
         durable: Sequence number of the last event that a crash can no longer undo.
         error: Why it failed.
+        progress: How far it is; None where only the run as a whole was asked for.
+        process: Id of the process that works on it; 0 for none.
+        origin: Id of the run whose results it took over; empty for a run of its own.
     """
 
     run: str
@@ -92,6 +149,9 @@ class RunStatus(msgspec.Struct, frozen=True):
     nodes: tuple[NodeStatus, ...] = ()
     durable: int = 0
     error: ErrorPayload | None = None
+    progress: Progress | None = None
+    process: int = 0
+    origin: str = ""
 
 
 class Lineage(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -127,7 +187,12 @@ class ArtifactInfo(msgspec.Struct, frozen=True):
 
 
 class DagTracker(Protocol):
-    """Runs workflow graphs and remembers every step of them."""
+    """Runs workflow graphs and remembers every step of them.
+
+    A run may be steered from any process that shares its log, whichever process works on it. A command has taken
+    effect and cannot be lost by a crash when its method returns, and is a RunSteered event with its actor; where it
+    asks for what is so already, it does nothing.
+    """
 
     async def start(self, request: RunRequest) -> str:
         """Begin a run, and return its id once a crash can no longer lose it.
@@ -140,38 +205,110 @@ class DagTracker(Protocol):
             RunError: The executor is unknown or cannot place a node.
         """
 
-    async def resume(self, run: str) -> None:
+    async def resume(self, run: str, *, actor: str = "") -> None:
         """Go on with a run that was paused, interrupted or failed; completed nodes are not run again.
 
         Args:
             run: Id of the run.
+            actor: Who asks.
 
         Raises:
             RunError: There is no such run, or it is completed.
         """
 
-    async def pause(self, run: str) -> None:
+    async def pause(self, run: str, *, actor: str = "") -> None:
         """Start no further node of a run; those that run may end.
 
         Args:
             run: Id of the run.
+            actor: Who asks.
 
         Raises:
             RunError: There is no such run, or it has ended.
         """
 
-    async def cancel(self, run: str) -> None:
+    async def cancel(self, run: str, *, actor: str = "") -> None:
         """End a run; operations that run are told to stop.
 
         Args:
             run: Id of the run.
+            actor: Who asks.
 
         Raises:
             RunError: There is no such run, or it has ended.
         """
 
+    async def retry(self, run: str, node: str = "", *, actor: str = "") -> None:
+        """Run a node again, and all that depends on it; the results of all others are kept.
+
+        A run that has ended, is paused or was interrupted goes on with that.
+
+        Args:
+            run: Id of the run.
+            node: Id of a node that has ended; empty for every node that failed.
+            actor: Who asks.
+
+        Raises:
+            RunError: There is no such run or node, the node has not ended, no node failed, or something that
+                depends on the node is under way.
+        """
+
+    async def rerun(
+        self,
+        run: str,
+        *,
+        nodes: Sequence[str] = (),
+        inputs: Mapping[str, bytes] | None = None,
+        params: Mapping[str, Mapping[str, Any]] | None = None,
+        actor: str = "",
+    ) -> str:
+        """Begin a new run of the same workflow with some things changed, and return its id.
+
+        Results of completed nodes that depend on no change are taken over; the old run is left as it is.
+
+        Args:
+            run: Id of the old run, in any state.
+            nodes: Ids of nodes to run again without a change.
+            inputs: Encoded values of the workflow's inputs that are changed, by name.
+            params: Params that are changed, by node and port.
+            actor: Who asks.
+
+        Raises:
+            RunError: There is no such run or node.
+            WorkflowError: There is no such input.
+        """
+
+    async def skip(self, run: str, node: str, *, actor: str = "") -> None:
+        """Let a node end without a result; what needs it is skipped, too. A running operation is told to stop.
+
+        Args:
+            run: Id of the run; it stays skipped when the run is resumed.
+            node: Id of a node that has not completed.
+            actor: Who asks.
+
+        Raises:
+            RunError: There is no such run or node, the node is completed, or the run is.
+        """
+
+    async def answer(self, run: str, node: str, approved: bool, *, by: str, comment: str = "") -> None:
+        """Answer a node that waits for a person; the run may be under way, paused or interrupted.
+
+        Args:
+            run: Id of the run.
+            node: Id of the node.
+            approved: What the person says.
+            by: Who that is.
+            comment: Why.
+
+        Raises:
+            RunError: There is no such run or node, it does not wait, it was answered differently, or the person is
+                none of its approvers.
+        """
+
     def events(self, run: str, after: int = 0) -> AsyncIterator[RunEvent]:
         """The events of a run, those that happened first, then each as it happens, until the run ends.
+
+        A follower may be as slow as it likes: it misses no numbered event, and sees the latest progress only.
 
         Args:
             run: Id of the run.
@@ -196,6 +333,28 @@ class DagTracker(Protocol):
 
         Args:
             limit: At most so many.
+        """
+
+    async def request(self, run: str) -> RunRequest:
+        """What a run was asked to do.
+
+        Args:
+            run: Id of the run.
+
+        Raises:
+            RunError: There is no such run.
+        """
+
+    async def history(self, run: str = "", *, after: int = 0, limit: int = 100) -> Sequence[HistoryEntry]:
+        """Who gave which command, in order.
+
+        Args:
+            run: Id of the run; empty for all runs.
+            after: Id of the last entry already seen.
+            limit: At most so many.
+
+        Raises:
+            RunError: There is no such run.
         """
 
     async def outputs(self, run: str) -> Mapping[str, bytes]:

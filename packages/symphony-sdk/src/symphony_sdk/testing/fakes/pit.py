@@ -14,23 +14,33 @@ import msgspec
 from symphony_sdk.contributions import ArtifactRef
 from symphony_sdk.errors import ArtifactError, ErrorPayload, PortError, RunError, foreign_error
 from symphony_sdk.events import (
+    NodeCompleted,
+    NodeSkipped,
+    NodeWaiting,
     RunCancelled,
+    RunCommand,
     RunCompleted,
     RunEvent,
     RunFailed,
     RunPaused,
     RunResumed,
     RunStarted,
+    RunSteered,
+    RunWaiting,
     ends_run,
 )
 from symphony_sdk.ports import (
     ArtifactInfo,
     Durability,
+    HistoryEntry,
     Lineage,
+    NodeStatus,
+    Progress,
     RunRequest,
     RunStatus,
     StaleReport,
 )
+from symphony_sdk.ports.pit import RunState
 from symphony_sdk.values import encode
 
 
@@ -117,49 +127,93 @@ class FakeDagTracker:
     Args:
         work: Takes the request and returns the outputs by name; what it raises fails the run.
         held: Whether a run pauses at once and does its work when it is resumed.
+        asks: Id of a node that waits for a person before the work is done; empty for none.
     """
 
     def __init__(
-        self, work: Callable[[RunRequest], Mapping[str, Any]] = lambda request: {}, *, held: bool = False
+        self,
+        work: Callable[[RunRequest], Mapping[str, Any]] = lambda request: {},
+        *,
+        held: bool = False,
+        asks: str = "",
     ) -> None:
         self._work = work
         self._held = held
+        self._asks = asks
         self._ids = itertools.count(1)
         self._events: dict[str, list[RunEvent]] = {}
         self._changed: dict[str, asyncio.Event] = {}
         self._outputs: dict[str, dict[str, bytes]] = {}
+        self._history: list[HistoryEntry] = []
         self.requests: dict[str, RunRequest] = {}
 
     async def start(self, request: RunRequest) -> str:
         """Begin a run."""
-        run = f"run-{next(self._ids)}"
-        self.requests[run] = request
-        self._events[run] = []
-        self._changed[run] = asyncio.Event()
-        workflow = str(request.workflow.get("id", ""))
-        self._add(run, RunStarted, workflow=workflow, nodes=len(request.workflow.get("nodes", ())))
-        if self._held:
-            self._add(run, RunPaused, reason="held")
-        else:
-            self._finish(run)
-        return run
+        return self._begin(request, "")
 
-    async def resume(self, run: str) -> None:
+    async def resume(self, run: str, *, actor: str = "") -> None:
         """Go on with a run that is paused or failed."""
         if isinstance(self._of(run)[-1], RunCompleted):
             raise RunError(f"run {run!r} is completed")
+        self._steer(run, "resume", actor)
         self._add(run, RunResumed)
-        self._finish(run)
+        self._go_on(run)
 
-    async def pause(self, run: str) -> None:
+    async def pause(self, run: str, *, actor: str = "") -> None:
         """Pause a run that has not ended."""
         self._check_open(run)
-        self._add(run, RunPaused)
+        if not isinstance(self._of(run)[-1], RunPaused):
+            self._steer(run, "pause", actor)
+            self._add(run, RunPaused, reason=f"paused by {actor or 'its user'}")
 
-    async def cancel(self, run: str) -> None:
+    async def cancel(self, run: str, *, actor: str = "") -> None:
         """Cancel a run that has not ended."""
         self._check_open(run)
+        self._steer(run, "cancel", actor)
         self._add(run, RunCancelled)
+
+    async def retry(self, run: str, node: str = "", *, actor: str = "") -> None:
+        """Do the work of a run again."""
+        self._check_node(run, node)
+        if not node and not isinstance(self._of(run)[-1], RunFailed):
+            raise RunError(f"nothing of run {run!r} can be retried", code="SYM-R061")
+        self._steer(run, "retry", actor, node)
+        self._add(run, RunResumed)
+        self._go_on(run)
+
+    async def rerun(
+        self,
+        run: str,
+        *,
+        nodes: Sequence[str] = (),
+        inputs: Mapping[str, bytes] | None = None,
+        params: Mapping[str, Mapping[str, Any]] | None = None,
+        actor: str = "",
+    ) -> str:
+        """Begin a new run with changed inputs; nothing is taken over."""
+        self._of(run)
+        for node in (*nodes, *(params or ())):
+            self._check_node(run, node)
+        request = self.requests[run]
+        changed = {**request.inputs, **(inputs or {})}
+        return self._begin(msgspec.structs.replace(request, inputs=changed, actor=actor), run)
+
+    async def skip(self, run: str, node: str, *, actor: str = "") -> None:
+        """Note that a node is skipped."""
+        self._check_node(run, node)
+        if isinstance(self._of(run)[-1], RunCompleted):
+            raise RunError(f"node {node!r} of run {run!r} is completed", code="SYM-R062")
+        self._steer(run, "skip", actor, node)
+        self._add(run, NodeSkipped, node=node, reason=f"skipped by {actor or 'its user'}")
+
+    async def answer(self, run: str, node: str, approved: bool, *, by: str, comment: str = "") -> None:
+        """Answer the node that waits."""
+        self._check_node(run, node)
+        if not isinstance(self._of(run)[-1], RunWaiting) or node != self._asks:
+            raise RunError(f"node {node!r} of run {run!r} waits for no answer", code="SYM-R063")
+        self._steer(run, "approve" if approved else "reject", by, node, comment)
+        self._add(run, NodeCompleted, node=node, seconds=0.0)
+        self._finish(run)
 
     async def events(self, run: str, after: int = 0) -> AsyncIterator[RunEvent]:
         """What happened, then what happens."""
@@ -176,26 +230,44 @@ class FakeDagTracker:
     async def status(self, run: str) -> RunStatus:
         """Where a run is."""
         events = self._of(run)
-        last = events[-1]
-        states: dict[type, Any] = {
+        last = next(event for event in reversed(events) if not isinstance(event, NodeSkipped | RunSteered))
+        states: dict[type, RunState] = {
             RunCompleted: "completed",
             RunFailed: "failed",
             RunCancelled: "cancelled",
             RunPaused: "paused",
+            RunWaiting: "waiting",
         }
+        state = states.get(type(last), "running")
+        done = float(state == "completed")
         return RunStatus(
             run=run,
             workflow=str(self.requests[run].workflow.get("id", "")),
-            state=states.get(type(last), "running"),
+            state=state,
             started=events[0].at,
             seconds=last.at - events[0].at,
+            nodes=tuple(self._nodes(run, state)),
             durable=len(events),
             error=last.error if isinstance(last, RunFailed) else None,
+            progress=Progress(int(done), 1, done, 1.0, 100 * done, 0.0 if done else None),
+            origin=events[0].origin if isinstance(events[0], RunStarted) else "",
         )
 
     async def runs(self, limit: int = 100) -> Sequence[RunStatus]:
         """The newest first."""
-        return [await self.status(run) for run in list(reversed(self._events))[:limit]]
+        statuses = [await self.status(run) for run in list(reversed(self._events))[:limit]]
+        return [msgspec.structs.replace(status, nodes=(), progress=None) for status in statuses]
+
+    async def request(self, run: str) -> RunRequest:
+        """What a run was asked to do."""
+        self._of(run)
+        return self.requests[run]
+
+    async def history(self, run: str = "", *, after: int = 0, limit: int = 100) -> Sequence[HistoryEntry]:
+        """Who gave which command."""
+        if run:
+            self._of(run)
+        return [entry for entry in self._history if run in ("", entry.run) and entry.id > after][:limit]
 
     async def outputs(self, run: str) -> Mapping[str, bytes]:
         """Outputs of a completed run."""
@@ -207,14 +279,51 @@ class FakeDagTracker:
     async def close(self) -> None:
         """There is nothing to close."""
 
+    def _begin(self, request: RunRequest, origin: str) -> str:
+        run = f"run-{next(self._ids)}"
+        self.requests[run] = request
+        self._events[run] = []
+        self._changed[run] = asyncio.Event()
+        workflow, nodes = str(request.workflow.get("id", "")), len(request.workflow.get("nodes", ()))
+        self._add(run, RunStarted, workflow=workflow, nodes=nodes, actor=request.actor, origin=origin)
+        self._remember(run, "rerun" if origin else "start", request.actor, "", origin)
+        if self._held:
+            self._add(run, RunPaused, reason="held")
+        else:
+            self._go_on(run)
+        return run
+
+    def _nodes(self, run: str, state: RunState) -> Iterator[NodeStatus]:
+        skipped = {event.node for event in self._events[run] if isinstance(event, NodeSkipped)}
+        for node in self.requests[run].workflow.get("nodes", ()):
+            if node in skipped:
+                yield NodeStatus(node, "skipped")
+            elif state == "waiting":
+                asked = node == self._asks
+                yield NodeStatus(node, "waiting" if asked else "pending", prompt="Go on?" if asked else "")
+            else:
+                yield NodeStatus(node, "pending" if state == "paused" else state)
+
     def _of(self, run: str) -> list[RunEvent]:
         if run not in self._events:
-            raise RunError(f"there is no run {run!r}")
+            raise RunError(f"there is no run {run!r}", code="SYM-R002")
         return self._events[run]
 
     def _check_open(self, run: str) -> None:
         if isinstance(self._of(run)[-1], RunCompleted | RunFailed | RunCancelled):
-            raise RunError(f"run {run!r} has ended")
+            raise RunError(f"run {run!r} has ended", code="SYM-R005")
+
+    def _check_node(self, run: str, node: str) -> None:
+        self._of(run)
+        if node and node not in self.requests[run].workflow.get("nodes", ()):
+            raise RunError(f"the workflow has no node {node!r}", code="SYM-R060")
+
+    def _go_on(self, run: str) -> None:
+        if self._asks:
+            self._add(run, NodeWaiting, node=self._asks, prompt="Go on?")
+            self._add(run, RunWaiting, nodes=(self._asks,))
+        else:
+            self._finish(run)
 
     def _finish(self, run: str) -> None:
         try:
@@ -224,6 +333,15 @@ class FakeDagTracker:
         else:
             self._outputs[run] = {name: encode(value) for name, value in outputs.items()}
             self._add(run, RunCompleted, seconds=0.0)
+
+    def _steer(self, run: str, command: RunCommand, actor: str, node: str = "", comment: str = "") -> None:
+        self._add(run, RunSteered, command=command, actor=actor, node=node, comment=comment)
+        self._remember(run, command, actor, node, comment)
+
+    def _remember(self, run: str, command: RunCommand, actor: str, node: str, comment: str) -> None:
+        last = self._events[run][-1]
+        number = len(self._history) + 1
+        self._history.append(HistoryEntry(number, run, last.sequence, last.at, command, actor, node, comment))
 
     def _add(self, run: str, kind: type[RunEvent], **fields: Any) -> None:
         self._events[run].append(kind(run=run, sequence=len(self._events[run]) + 1, at=time.time(), **fields))
