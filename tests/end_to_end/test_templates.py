@@ -22,6 +22,10 @@ def summary_of(symphony, flow, *arguments):
     return next(event for event in events if event["event"] == "summary")
 
 
+def value_of(summary, output):
+    return summary["outputs"][output]["value"]
+
+
 def test_the_shipped_templates_are_listed_without_starting_a_worker_and_have_no_fault(symphony, tmp_path):
     done = symphony("template", "list", "--json")
     listed = json.loads(done.stdout)
@@ -36,25 +40,19 @@ def test_the_shipped_templates_are_listed_without_starting_a_worker_and_have_no_
 
 
 def test_a_report_of_a_template_runs(symphony, folder, tmp_path):
-    flow = made(symphony, tmp_path / "flow.json", "symphony.code-report", include=["*.py"], at_once=4)
+    flow = made(symphony, tmp_path / "flow.json", "symphony.code-report", include=["*.py"], only_many=True, many=3)
     summary = summary_of(symphony, flow, "--input", f"path={folder}")
     assert summary["state"] == "completed"
-    assert summary["outputs"]["summary"]["files"] == 60
-
-
-def test_an_optional_edge_of_a_template_skips_what_it_leads_to(symphony, folder, tmp_path):
-    flow = made(symphony, tmp_path / "flow.json", "symphony.code-report", only_many=True, many=1000)
-    code, events = symphony.events("run", flow, "--input", f"path={folder}")
-    assert code == 0
-    assert [event["node"] for event in events if event["event"] == "node-skipped"] == ["report"]
+    assert value_of(summary, "summary")["files"] == 60
 
 
 def test_a_template_that_repeats_a_node_runs(symphony, folder, tmp_path):
     folders = [{"name": "all", "path": str(folder)}, {"name": "deep", "path": str(folder / "deep" / "er")}]
     flow = made(symphony, tmp_path / "flow.json", "symphony.count-folders", folders=folders)
-    assert summary_of(symphony, flow)["outputs"] == {"all": 63, "deep": 1}
+    summary = summary_of(symphony, flow)
+    assert (value_of(summary, "all"), value_of(summary, "deep")) == (63, 1)
 
 
 def test_the_list_of_files_of_a_template_is_as_long_as_it_may_be(symphony, folder, tmp_path):
     flow = made(symphony, tmp_path / "flow.json", "symphony.list-files", limit=7)
-    assert summary_of(symphony, flow, "--input", f"path={folder}")["outputs"]["count"] == 7
+    assert value_of(summary_of(symphony, flow, "--input", f"path={folder}"), "count") == 7
