@@ -258,6 +258,17 @@ class Tracker:
         rows = await asyncio.to_thread(self._log.runs, limit)
         return [self._brief(row) for row in rows]
 
+    async def request(self, run: str) -> RunRequest:
+        """What a run was asked to do.
+
+        Args:
+            run: Id of the run.
+
+        Raises:
+            RunError: There is no such run, or its log is damaged.
+        """
+        return _request(await asyncio.to_thread(self._log.run, run))
+
     async def history(self, run: str = "", *, after: int = 0, limit: int = 100) -> Sequence[HistoryEntry]:
         """Who gave which command, in order.
 

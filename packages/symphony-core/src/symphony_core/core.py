@@ -20,8 +20,8 @@ from symphony_sdk.ports import (
     RunRequest,
     RunStatus,
 )
-from symphony_sdk.values import encode
-from symphony_workflow import Finding, Workflow, to_document, validate
+from symphony_sdk.values import decode
+from symphony_workflow import Finding, Workflow, from_document, to_document, validate
 from symphony_workflow.findings import invalid_workflow
 
 from symphony_core.inputs import bind_inputs
@@ -201,9 +201,16 @@ class SymphonyCore:
 
         Raises:
             RunError: There is no such run or node.
-            WorkflowError: There is no such input.
+            WorkflowError: An input is unknown, or its value is not of its type.
         """
-        encoded = {name: encode(value) for name, value in (inputs or {}).items()}
+        encoded: dict[str, bytes] = {}
+        if inputs:
+            request = await self._pit.tracker.request(run)
+            before: dict[str, Any] = {
+                name: decode(value) for name, value in request.inputs.items() if name not in inputs
+            }
+            bound = bind_inputs(from_document(request.workflow), {**before, **inputs})
+            encoded = {name: bound[name] for name in inputs}
         new = await self._pit.tracker.rerun(run, nodes=nodes, inputs=encoded, params=params, actor=actor)
         self._watch(new, 0)
         return new
@@ -235,6 +242,17 @@ class SymphonyCore:
             RunError: There is no such run or node, it waits for no answer, or not for this person's.
         """
         await self._pit.tracker.answer(run, node, approved, by=by, comment=comment)
+
+    async def request(self, run: str) -> RunRequest:
+        """What a run was asked to do: its workflow and its inputs.
+
+        Args:
+            run: Id of the run.
+
+        Raises:
+            RunError: There is no such run.
+        """
+        return await self._pit.tracker.request(run)
 
     async def history(self, run: str = "", *, after: int = 0, limit: int = 100) -> Sequence[HistoryEntry]:
         """Who gave which command to a run, or to any, in order.

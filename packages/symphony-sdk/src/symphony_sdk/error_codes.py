@@ -449,9 +449,9 @@ CATALOGUE: dict[str, ErrorCode] = {
         "that the message names.",
     ),
     "SYM-R065": ErrorCode(
-        "Run's id is ambiguous or unknown",
-        "No run, or more than one, has an id that begins with the characters that were given. `symphony runs list` "
-        "shows the ids.",
+        "Run's id is ambiguous",
+        "Several runs have an id that begins with the characters that were given. Give more of them; `symphony runs "
+        "list` shows the ids.",
     ),
     "SYM-R066": ErrorCode(
         "Process of the run does not answer",

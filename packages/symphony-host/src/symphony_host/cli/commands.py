@@ -29,7 +29,7 @@ COMMANDS = {
         ),
         CommandEntry("run", f"{_HERE}.run:run", "Run a workflow", "Workflows"),
         CommandEntry("resume", f"{_HERE}.run:resume", "Go on with a run that stopped", "Workflows"),
-        CommandEntry("runs", f"{_HERE}.runs:runs", "List the runs, the newest first", "Workflows"),
+        CommandEntry("runs", f"{_HERE}.runs:runs", "List, follow, steer and compare runs", "Workflows"),
         CommandEntry("validate", f"{_HERE}.validate:validate", "Find every fault of a workflow", "Workflows"),
         CommandEntry(
             "artifacts", f"{_HERE}.artifacts:artifacts", "List, show, fetch and verify results", "Workflows"

@@ -14,6 +14,7 @@ from symphony_sdk.events import (
     NodeRetrying,
     NodeSkipped,
     NodeStarted,
+    NodeWaiting,
     RunEvent,
 )
 from symphony_sdk.ports import NodeStatus
@@ -131,6 +132,10 @@ class PlainLines(Silence):
                     self._say(event.node, f"completed in {seconds(event.seconds)}")
                 else:
                     self._tenth("nodes", self._view.finished, len(self._view.nodes))
+            case NodeWaiting():
+                self._say(
+                    event.node, f"waits: {event.prompt} (symphony runs approve {event.run} {event.node})"
+                )
             case NodeSkipped() if self._few:
                 self._say(event.node, f"skipped: {event.reason}")
             case NodeRetrying():

@@ -1,4 +1,4 @@
-"""Follows a run to its end on a display; Ctrl-C once pauses it, twice stops at once."""
+"""Follows a run to its end on a display; Ctrl-C once pauses it, twice stops at once, unless one only looks on."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,9 @@ REFRESH = 0.1
 """Seconds between two pictures of a live display."""
 
 
-async def follow(core: SymphonyCore, run: str, display: Display, *, after: int = 0) -> tuple[Outcome, bool]:
+async def follow(
+    core: SymphonyCore, run: str, display: Display, *, after: int = 0, actor: str = "", steer: bool = True
+) -> tuple[Outcome, bool]:
     """Show a run until it ends.
 
     Args:
@@ -23,6 +25,8 @@ async def follow(core: SymphonyCore, run: str, display: Display, *, after: int =
         run: Id of the run.
         display: What shows it.
         after: Sequence number of the last event already seen.
+        actor: Who looks on.
+        steer: Whether Ctrl-C pauses the run; else it only stops looking.
 
     Returns:
         Where the run is then, and whether Ctrl-C was pressed.
@@ -30,16 +34,19 @@ async def follow(core: SymphonyCore, run: str, display: Display, *, after: int =
     following = asyncio.create_task(_show(core, run, display, after))
     drawing = asyncio.create_task(_redraw(display))
     pausing: list[asyncio.Task[None]] = []
+    left = False
 
     def pause() -> None:
         display.notice("pausing: what runs may end first; press Ctrl-C again to stop at once")
-        pausing.append(asyncio.create_task(_pause(core, run)))
+        pausing.append(asyncio.create_task(_pause(core, run, actor)))
 
     def stop() -> None:
+        nonlocal left
+        left = True
         following.cancel()
 
     try:
-        with display, _on_interrupt(pause, stop):
+        with display, _on_interrupt(*([pause, stop] if steer else [stop])):
             with contextlib.suppress(asyncio.CancelledError):
                 await following
             drawing.cancel()
@@ -48,7 +55,7 @@ async def follow(core: SymphonyCore, run: str, display: Display, *, after: int =
         for task in (following, drawing, *pausing):
             task.cancel()
         await asyncio.gather(following, drawing, *pausing, return_exceptions=True)
-    return await core.outcome(run), bool(pausing)
+    return await core.outcome(run), bool(pausing) or left
 
 
 async def _show(core: SymphonyCore, run: str, display: Display, after: int) -> None:
@@ -62,9 +69,9 @@ async def _redraw(display: Display) -> None:
         await asyncio.sleep(REFRESH)
 
 
-async def _pause(core: SymphonyCore, run: str) -> None:
+async def _pause(core: SymphonyCore, run: str, actor: str) -> None:
     with contextlib.suppress(RunError):  # it has just ended by itself
-        await core.pause(run)
+        await core.pause(run, actor=actor)
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ _STYLES: dict[NodeState, str] = {
     "failed": "bold red",
     "running": "cyan",
     "retrying": "yellow",
+    "waiting": "bold yellow",
     "skipped": "dim",
     "cancelled": "dim",
 }
@@ -31,6 +32,7 @@ _SIGNS: dict[NodeState, str] = {
     "skipped": "-",
     "cancelled": "-",
     "retrying": "↻",
+    "waiting": "?",
     "paused": "‖",
 }
 
@@ -95,7 +97,7 @@ class LivePicture:
         parts = [f"{counts['completed']:,} of {len(self._view.nodes):,}"]
         parts += [
             f"{counts[state]:,} {state}"
-            for state in ("running", "retrying", "failed", "skipped")
+            for state in ("running", "retrying", "waiting", "failed", "skipped")
             if counts[state]
         ]
         return ", ".join(parts)
@@ -131,4 +133,4 @@ class LivePicture:
     def _remark(self, node: NodeView) -> str:
         if node.error is not None:
             return node.error.message
-        return node.text if node.state in ("running", "skipped") else ""
+        return node.text if node.state in ("running", "waiting", "skipped") else ""

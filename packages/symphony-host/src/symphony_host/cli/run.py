@@ -1,6 +1,7 @@
 """`symphony run` and `symphony resume`."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from symphony_host.cli.displays import display_for
 from symphony_host.cli.flow_inputs import missing_inputs, read_inputs, read_value
 from symphony_host.cli.following import follow
 from symphony_host.cli.results import hand_over
-from symphony_host.cli.session import open_host, settings_of
+from symphony_host.cli.session import actor, open_host, settings_of, whole_id
 from symphony_host.cli.shell import Shell, debug_option, json_option, pass_shell
 from symphony_host.cli.summary import print_summary
 
@@ -82,18 +83,20 @@ def run(
 def resume(shell: Shell, run_id: str, output: Path | None, quiet: bool) -> int:
     """Go on with RUN, which was paused, interrupted or failed; what is completed is not run again.
 
+    RUN is the id of a run, or the first characters of it.
+
     \b
     Example:
-      symphony resume run-20260301-1
+      symphony resume 20260301-1
     """
-    settings = settings_of(shell)
 
     async def begin(host: "Host") -> tuple[str, int]:
-        before = (await host.core.outcome(run_id)).status
-        await host.core.resume(run_id)
-        return run_id, before.durable
+        run = await whole_id(host.core, run_id)
+        before = (await host.core.outcome(run)).status
+        await host.core.resume(run, actor=actor())
+        return run, before.durable
 
-    return asyncio.run(_run(shell, settings, begin, output, quiet))
+    return show_run(shell, begin, output=output, quiet=quiet)
 
 
 def run_workflow(
@@ -121,17 +124,34 @@ def run_workflow(
     settings = settings_of(shell)
 
     async def begin(host: "Host") -> tuple[str, int]:
-        return await host.core.start(workflow, values, executor=executor or settings.executor), 0
+        place = executor or settings.executor
+        return await host.core.start(workflow, values, executor=place, actor=actor()), 0
 
-    return asyncio.run(_run(shell, settings, begin, output, quiet))
+    return show_run(shell, begin, output=output, quiet=quiet)
+
+
+def show_run(shell: Shell, begin: Begin, *, output: Path | None, quiet: bool) -> int:
+    """Begin a run, show it to its end, and hand its results over.
+
+    Args:
+        shell: How to print.
+        begin: Begins it.
+        output: Where resulting artifacts are copied to; a folder of the run's own where None.
+        quiet: Whether to show no progress.
+
+    Returns:
+        The exit code.
+    """
+    return asyncio.run(_run(shell, settings_of(shell), begin, output, quiet))
 
 
 async def _run(shell: Shell, settings: "Settings", begin: Begin, output: Path | None, quiet: bool) -> int:
     async with open_host(settings) as host:
         run, seen = await begin(host)
-        nodes = (await host.core.outcome(run)).status.nodes
-        display = display_for(shell, nodes, quiet=quiet)
-        outcome, interrupted = await follow(host.core, run, display, after=seen)
+        status = (await host.core.outcome(run)).status
+        display = display_for(shell, status.nodes, quiet=quiet)
+        here = status.process in (0, os.getpid())
+        outcome, interrupted = await follow(host.core, run, display, after=seen, actor=actor(), steer=here)
         results = hand_over(outcome.outputs, host.artifacts, output or settings.data_dir / "runs" / run)
     print_summary(shell, outcome, results)
     if outcome.status.state == "completed":

@@ -11,8 +11,10 @@ from symphony_sdk.events import (
     NodeFailed,
     NodeProgressed,
     NodeRetrying,
+    NodeReused,
     NodeSkipped,
     NodeStarted,
+    NodeWaiting,
     RunEvent,
     RunStarted,
 )
@@ -113,7 +115,9 @@ class RunView:
                 node.fraction, node.text = event.fraction, event.text
             case ItemCompleted():
                 self._node(event.node).done += 1
-            case NodeCompleted():
+            case NodeWaiting():
+                self._move(event.node, "waiting").text = event.prompt
+            case NodeCompleted() | NodeReused():
                 node = self._move(event.node, "completed")
                 node.seconds = event.seconds
                 node.done = node.total = max(node.total, 1)

@@ -46,7 +46,7 @@ def print_summary(shell: Shell, outcome: Outcome, results: Sequence[Result]) -> 
     _print_results(results)
     state = click.style(status.state, fg=_COLORS.get(status.state), bold=True)
     click.echo(f"\n{status.run} {state} in {seconds(status.seconds)}")
-    if status.state in ("failed", "paused", "running"):
+    if status.state in ("failed", "paused"):
         click.echo(f"go on with: symphony resume {status.run}")
 
 

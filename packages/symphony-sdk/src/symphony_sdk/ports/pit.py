@@ -60,8 +60,8 @@ class NodeStatus(msgspec.Struct, frozen=True):
         done: Items of a fan-out that are done, or 0 and 1 for any other node.
         total: Items of a fan-out, or 1; 0 while it is not known.
         seconds: From its start to its end, or until now.
-        queued: Seconds from when every node before it had ended to its first start since the run went on.
         error: Why it failed.
+        queued: Seconds from when every node before it had ended to its first start since the run went on.
         prompt: What a person is asked, where it waits for an answer.
         approvers: Who may answer; none for anybody who may steer the run.
     """
@@ -72,8 +72,8 @@ class NodeStatus(msgspec.Struct, frozen=True):
     done: int = 0
     total: int = 1
     seconds: float = 0.0
-    queued: float = 0.0
     error: ErrorPayload | None = None
+    queued: float = 0.0
     prompt: str = ""
     approvers: tuple[str, ...] = ()
 
@@ -333,6 +333,16 @@ class DagTracker(Protocol):
 
         Args:
             limit: At most so many.
+        """
+
+    async def request(self, run: str) -> RunRequest:
+        """What a run was asked to do.
+
+        Args:
+            run: Id of the run.
+
+        Raises:
+            RunError: There is no such run.
         """
 
     async def history(self, run: str = "", *, after: int = 0, limit: int = 100) -> Sequence[HistoryEntry]:

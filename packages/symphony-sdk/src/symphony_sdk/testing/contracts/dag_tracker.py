@@ -51,6 +51,7 @@ class DagTrackerContract(Contract):
             assert not any(ends_run(event) for event in events[:-1])
             assert [event async for event in tracker.events(run, 1)] == events[1:]
             assert await tracker.outputs(run)
+            assert await tracker.request(run) == completing
             status = await tracker.status(run)
             assert (status.state, status.durable, status.process) == ("completed", len(events), 0)
             assert status.progress is not None
@@ -79,6 +80,7 @@ class DagTrackerContract(Contract):
                 tracker.status("nope"),
                 tracker.outputs("nope"),
                 tracker.history("nope"),
+                tracker.request("nope"),
                 tracker.resume("nope"),
                 tracker.pause("nope"),
                 tracker.cancel("nope"),

@@ -258,6 +258,11 @@ class FakeDagTracker:
         statuses = [await self.status(run) for run in list(reversed(self._events))[:limit]]
         return [msgspec.structs.replace(status, nodes=(), progress=None) for status in statuses]
 
+    async def request(self, run: str) -> RunRequest:
+        """What a run was asked to do."""
+        self._of(run)
+        return self.requests[run]
+
     async def history(self, run: str = "", *, after: int = 0, limit: int = 100) -> Sequence[HistoryEntry]:
         """Who gave which command."""
         if run:
