@@ -29,6 +29,7 @@ MEMBERS = sorted(
 # What benchmarks compare us with.
 PEERS = [
     "anyio",
+    "cel-python",
     "dask",
     "datasette",
     "diskcache",

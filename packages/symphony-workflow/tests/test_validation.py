@@ -97,7 +97,7 @@ def test_an_edge_to_an_unknown_node_names_the_nearest():
     workflow = graph(
         DataEdge("wallk", "x", "b", "y"), nodes=["walk", "b"], outputs=(WorkflowOutput("r", "bb", "x"),)
     )
-    edge, output = of(validate(workflow), "SYM-W011")
+    output, edge = of(validate(workflow), "SYM-W011")
     assert (edge.node, edge.edge, edge.hint) == ("wallk", 0, "Did you mean 'walk'?")
     assert (output.port, output.hint) == ("r", "Did you mean 'b'?")
 
@@ -149,7 +149,7 @@ def test_types_that_do_not_fit_are_both_shown(operations):
         nodes=(WALK, OperatorNode(id="report", uses="symphony.report.html", params={"title": 3})),
         edges=(DataEdge("walk", "count", "report", "rows"), DataEdge("walk", "count", "report", "share")),
     )
-    literal, edge = of(validate(workflow, operations), "SYM-W015")
+    edge, literal = of(validate(workflow, operations), "SYM-W015")
     assert (literal.node, literal.port) == ("report", "title")
     assert "3 is not string" in literal.message
     assert (edge.node, edge.port, edge.edge) == ("report", "rows", 0)
@@ -163,7 +163,7 @@ def test_a_default_and_an_input_that_may_be_left_out_are_typed(operations):
     )
     edges = (DataEdge(INPUTS, "path", "walk", "path"), DataEdge(INPUTS, "title", "walk", "include"))
     nodes = (replace(WALK, params={}),)
-    null, wrong, default = of(
+    default, wrong, null = of(
         validate(Workflow(id="x", nodes=nodes, edges=edges, inputs=inputs), operations), "SYM-W015"
     )
     assert "gives string or null" in null.message
@@ -182,8 +182,8 @@ def test_an_input_given_twice_names_both_givers(operations):
     inputs = (WorkflowInput("p"), WorkflowInput("q"))
     first, second = validate(Workflow(id="x", nodes=(WALK,), edges=edges, inputs=inputs), operations)
     assert (first.code, second.code) == ("SYM-W017", "SYM-W017")
-    assert "by its params and edge 0" in first.message
-    assert "by edge 0 from '$inputs' and edge 1" in second.message
+    assert "by its params and the edge `$inputs.p -> walk.path`" in first.message
+    assert "by the edge `$inputs.p -> walk.path` and the edge `$inputs.q -> walk.path`" in second.message
 
 
 def test_a_map_over_a_single_value_is_refused(operations):
@@ -233,8 +233,8 @@ def test_a_branch_passes_on_the_type_that_it_is_given(operations):
             id="x",
             nodes=(
                 WALK,
-                BranchNode(id="one", condition="true"),
-                BranchNode(id="two", condition="true"),
+                BranchNode(id="one", condition="value == value"),
+                BranchNode(id="two", condition="value == value"),
                 OperatorNode(id="report", uses="symphony.report.html"),
             ),
             edges=(
@@ -250,7 +250,7 @@ def test_a_branch_passes_on_the_type_that_it_is_given(operations):
 
 
 def test_branches_in_a_ring_are_a_cycle_and_no_endless_search(operations):
-    nodes = (BranchNode(id="a", condition="true"), BranchNode(id="b", condition="true"))
+    nodes = (BranchNode(id="a", condition="value"), BranchNode(id="b", condition="value"))
     edges = (DataEdge("a", "then", "b", "value"), DataEdge("b", "then", "a", "value"))
     assert [one.code for one in validate(Workflow(id="x", nodes=nodes, edges=edges), operations)] == [
         "SYM-W010"
@@ -272,13 +272,13 @@ def test_conditions_are_checked_against_what_they_are_given(operations):
         ),
     )
     names, syntax, branch = of(validate(workflow, operations), "SYM-W021")
-    assert (names.edge, "uses fils" in names.message, names.hint) == (
+    assert (names.edge, "`fils` is not given" in names.message, names.hint) == (
         0,
         True,
-        "It can use the outputs of 'walk': files, count.",
+        "It can use the outputs of 'walk': count, files.",
     )
     assert (syntax.edge, "is not CEL" in syntax.message) == (1, True)
-    assert (branch.node, "uses limit" in branch.message, branch.hint) == (
+    assert (branch.node, "`limit` is not given" in branch.message, branch.hint) == (
         "way",
         True,
         "It can use the inputs of 'way': value.",

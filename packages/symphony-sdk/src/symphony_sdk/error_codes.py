@@ -324,6 +324,39 @@ CATALOGUE: dict[str, ErrorCode] = {
         "Workflow is empty",
         "The workflow has no nodes, so there is nothing to run.",
     ),
+    "SYM-W024": ErrorCode(
+        "Node can never run",
+        "Every way to the node is closed: a condition on it is always false, a decision never takes it, or "
+        "it waits for a node that never runs. The workflow runs without it.",
+    ),
+    "SYM-W025": ErrorCode(
+        "Ways exclude each other",
+        "A node waits for two outputs of one branch, switch or approval, of which each run takes only one, "
+        "or a join waits for more inputs than it has. It could never run. Bring such ways together in a "
+        "join.",
+    ),
+    "SYM-W026": ErrorCode(
+        "Fan-out without a bound",
+        "A map takes a list of any length, or maps and loops within each other multiply to more than a "
+        "million calls. Give `max_items`, or lower the bounds.",
+    ),
+    "SYM-W027": ErrorCode(
+        "Impossible resources",
+        "A node needs a negative amount of something, or more than any place to run it offers, and would "
+        "wait for ever.",
+    ),
+    "SYM-W028": ErrorCode(
+        "Other version of a node type",
+        "The node was made for another version of its operator or instrument than is installed. For a newer"
+        " one the extension has to be upgraded; with an older one the node may behave differently than when"
+        " it was made.",
+    ),
+    "SYM-W029": ErrorCode(
+        "Unknown field",
+        "The file has a field that this version of Symphony does not know. It is kept when the file is "
+        "written again, and does nothing. Names that begin with `x-`, `//` or `$comment` are notes and "
+        "never reported.",
+    ),
     "SYM-W030": ErrorCode(
         "Expression failed",
         "A condition, or a value that is written as an expression, could not be evaluated with the values of "
@@ -360,6 +393,30 @@ CATALOGUE: dict[str, ErrorCode] = {
         "Workflow cannot be written as Python",
         "A workflow holds something that no file could hold either, such as a value that is not JSON, so no "
         "Python code can build it.",
+    ),
+    "SYM-W080": ErrorCode(
+        "Sub-workflow runs itself",
+        "Sub-workflows of the file run each other in a ring, so that none could ever end. Use a loop, which"
+        " has a bound.",
+    ),
+    "SYM-W081": ErrorCode(
+        "Sub-workflow is not used",
+        "No node runs the sub-workflow, neither directly nor by way of another one.",
+    ),
+    "SYM-W082": ErrorCode(
+        "Condition never changes",
+        "A condition is always true or always false, or a case of a switch comes after one that holds "
+        "whenever it does; so one way is never taken, or the condition is of no use.",
+    ),
+    "SYM-W083": ErrorCode(
+        "Nothing follows",
+        "Nothing follows any way out of a branch, switch or approval, or nothing follows one case of a "
+        "switch.",
+    ),
+    "SYM-W089": ErrorCode(
+        "networkx is not installed",
+        "A workflow was to become a graph of networkx, which Symphony itself does not need. Install it "
+        "beside Symphony.",
     ),
     # -- R: run ------------------------------------------------------------------------------------
     "SYM-R001": ErrorCode(

@@ -2,7 +2,7 @@
 
 from symphony_workflow.builder import WorkflowBuilder
 from symphony_workflow.codec import digest, dumps, load, loads, save
-from symphony_workflow.conditions import check_condition, condition_variables, holds
+from symphony_workflow.conditions import condition_variables, holds
 from symphony_workflow.document import from_document, json_schema, to_document
 from symphony_workflow.expressions import check_expression, evaluate, expression_names
 from symphony_workflow.findings import Finding
@@ -47,7 +47,7 @@ from symphony_workflow.state import (
     RunState,
     advance,
 )
-from symphony_workflow.validation import check, validate
+from symphony_workflow.validation import Checker, check, validate
 
 __all__ = [
     "INPUTS",
@@ -60,6 +60,7 @@ __all__ = [
     "BranchNode",
     "CachePolicy",
     "Case",
+    "Checker",
     "Compatibility",
     "ConditionalEdge",
     "ControlEdge",
@@ -93,7 +94,6 @@ __all__ = [
     "accepts",
     "advance",
     "check",
-    "check_condition",
     "check_expression",
     "compatible",
     "compile_plan",

@@ -60,9 +60,10 @@ def node_ports(
 
     Args:
         node: Any node.
-        operations: The known operations by id.
-        workflows: The workflows of its file by id. Their outputs may have any type here: telling it takes the types
-            of all their nodes.
+        operations: The known operations by id. Workflows of the file whose types are known may be among them, by `#`
+            and their id.
+        workflows: The other workflows of the file by id: their outputs may have any type here, for telling it takes
+            the types of all their nodes.
     """
     if isinstance(node, BranchNode | SwitchNode | JoinNode | ApprovalNode):
         return _ports_of_any_input(node)
@@ -83,26 +84,22 @@ def called_ports(
 
     Args:
         uses: The id of an operation, or `#` and the id of a workflow.
-        operations: The known operations by id.
-        workflows: The workflows of the file by id.
+        operations: The known operations by id, and workflows of the file by `#` and their id.
+        workflows: Further workflows of the file by id.
     """
-    if uses.startswith(LOCAL):
-        workflow = workflows.get(uses.removeprefix(LOCAL))
-        if workflow is None:
-            return None
-        return Ports(
-            {
-                one.name: PortSpec(one.name, one.schema, required=one.required, description=one.description)
-                for one in workflow.inputs
-            },
-            {one.name: PortSpec(one.name, {}) for one in workflow.outputs},
-        )
     operation = operations.get(uses)
-    if operation is None:
+    if operation is not None:
+        return Ports(
+            {port.name: port for port in operation.inputs}, {port.name: port for port in operation.outputs}
+        )
+    workflow = workflows.get(uses.removeprefix(LOCAL)) if uses.startswith(LOCAL) else None
+    if workflow is None:
         return None
-    return Ports(
-        {port.name: port for port in operation.inputs}, {port.name: port for port in operation.outputs}
-    )
+    inputs = {
+        one.name: PortSpec(one.name, one.schema, required=one.required, description=one.description)
+        for one in workflow.inputs
+    }
+    return Ports(inputs, {one.name: PortSpec(one.name, {}) for one in workflow.outputs})
 
 
 def _ports_of_any_input(node: BranchNode | SwitchNode | JoinNode | ApprovalNode) -> Ports:
