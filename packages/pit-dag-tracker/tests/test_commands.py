@@ -288,7 +288,7 @@ def test_a_node_that_waits_for_its_next_attempt_can_be_skipped(desk):
 
     async def story():
         async with desk.open() as tracker:
-            flow = desk.flow({"a": {"uses": "never", "retry": {"attempts": 5, "backoff": 1000}}})
+            flow = desk.flow({"a": {"uses": "never", "retry": {"attempts": 5, "delay": 1000}}})
             run = await tracker.start(desk.request(flow))
             await until(tracker, run, NodeRetrying)
             await tracker.skip(run, "a")

@@ -106,7 +106,7 @@ def test_an_item_is_tried_again_by_itself(desk):
             raise desk.Retryable("not yet")
         return {"result": x}
 
-    flow = mapping(desk, uses="flaky", retry={"attempts": 3, "backoff": 0.001})
+    flow = mapping(desk, uses="flaky", retry={"attempts": 3, "delay": 0.001})
 
     async def story():
         async with desk.open() as tracker:
@@ -135,7 +135,7 @@ def test_the_first_failed_item_fails_the_node_once_the_others_in_work_have_ended
         return {"result": x}
 
     desk.executor.seconds = 1.0
-    flow = mapping(desk, uses="some", concurrency=2, retry={"attempts": 9, "backoff": 1000})
+    flow = mapping(desk, uses="some", concurrency=2, retry={"attempts": 9, "delay": 1000})
 
     async def story():
         async with desk.open() as tracker:

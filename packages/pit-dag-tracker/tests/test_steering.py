@@ -38,7 +38,7 @@ def test_a_retryable_failure_is_tried_again_after_a_growing_delay(desk):
         return {"result": call.attempt}
 
     flow = desk.flow(
-        {"a": {"uses": "flaky", "retry": {"attempts": 4, "backoff": 0.001, "factor": 3.0}}},
+        {"a": {"uses": "flaky", "retry": {"attempts": 4, "delay": 0.001, "factor": 3.0}}},
         outputs={"attempt": "a.result"},
     )
 
@@ -130,7 +130,7 @@ def test_a_pause_that_has_not_taken_effect_can_be_taken_back(desk):
             raise desk.Retryable("once")
         return {"result": 1}
 
-    flow = desk.flow({"a": "gated", "b": {"uses": "flaky", "retry": {"attempts": 2, "backoff": 1000}}})
+    flow = desk.flow({"a": "gated", "b": {"uses": "flaky", "retry": {"attempts": 2, "delay": 1000}}})
 
     async def story():
         async with desk.open() as tracker:
