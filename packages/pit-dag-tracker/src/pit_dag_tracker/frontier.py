@@ -76,10 +76,10 @@ class Frontier:
             self._release(number)
 
     def close(self, instance: Instance) -> dict[str, bytes]:
-        """End a workflow, and return what it gives; outputs of skipped nodes are left out.
+        """End a workflow, and return what it gives; outputs of nodes without a result are left out.
 
         Args:
-            instance: The workflow, which did not fail.
+            instance: The workflow.
         """
         given = {}
         for output in instance.workflow.outputs:

@@ -599,9 +599,12 @@ class Scheduler:
         timeout = getattr(node, "timeout", None)
         if timeout is not None:
             self._deadlines.set(instance, timeout, lambda: self._late(instance, timeout))
-        retried = getattr(node, "retry", ONCE).attempts > 1
-        self._frontier.open(instance, keep=retried)
+        self._frontier.open(instance, keep=self._tried_again(number))
         self._wake()
+
+    def _tried_again(self, number: int) -> bool:
+        """Whether a workflow that a node runs may be begun again where it failed."""
+        return getattr(self._nodes[number], "retry", ONCE).attempts > 1
 
     def _leave(self, instance: Instance) -> None:
         """Take what a workflow gave all of whose nodes have ended."""
@@ -613,6 +616,8 @@ class Scheduler:
         owner, item = instance.owner, instance.item
         error = inside.error or self._what_failed(instance)
         if error is not None:
+            if not self._tried_again(owner):
+                self._frontier.close(instance)
             self._failed(owner, item, inside.attempt, error, retryable=inside.error is None)
             return
         outputs = self._frontier.close(instance)
