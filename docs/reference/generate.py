@@ -66,6 +66,7 @@ _TABLES = {
     "ResourcesSection": "`[resources]`",
     "ConfigSection": "`[config]`",
     "Setting": "`[config.properties.NAME]`",
+    "TemplatesSection": "`[templates]`",
     "MarketplaceSection": "`[marketplace]`",
 }
 # What of `Settings` is not a setting, but where the settings came from.

@@ -25,6 +25,7 @@ ARROWS = {
     "symphony_files": {SDK},
     "symphony_report": {SDK},
     "symphony_transport_nats": {SDK, "symphony_ipc"},
+    "symphony_workflow_formats": {SDK, "symphony_workflow"},
 }
 KEPT_FROM_WORKERS = {"httpx", "networkx", "pydantic"}
 

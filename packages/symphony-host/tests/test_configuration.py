@@ -60,7 +60,9 @@ def test_each_layer_wins_over_the_one_before(file, monkeypatch):
     monkeypatch.delenv("SYMPHONY_DATA_DIR")
     monkeypatch.setenv("SYMPHONY_EXECUTOR", "dask")
     monkeypatch.setenv("SYMPHONY_STRICT", "no")
+    monkeypatch.setenv("SYMPHONY_TEMPLATE_FOLDERS", "one, /two")
     settings = load_settings(overrides=["log-level=debug", "denied=acme.*, b.b"])
+    assert settings.template_folders == (Path.cwd() / "one", Path("/two"))
     assert (settings.log_level, settings.executor, settings.strict) == ("debug", "dask", False)
     assert (settings.trusted, settings.denied) == (("a.a",), ("acme.*", "b.b"))
     assert settings.data_dir == file.parent / "here"

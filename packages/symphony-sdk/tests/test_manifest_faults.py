@@ -47,6 +47,8 @@ default = 3
 type = "array"
 items = { type = "string", minLength = 2 }
 default = ["abc"]
+[templates]
+files = ["t/a.json"]
 [marketplace]
 categories = ["text"]
 screenshots = ["shots/a.png"]
@@ -186,6 +188,8 @@ BROKEN = [
         "",
     ),
     ('["text"]', '["text", ‸"Text"]', "marketplace.categories[1]: expected a short name", ""),
+    ('["t/a.json"]', '[‸"../a.json"]', "templates.files[0]: expected the path of a template file", ""),
+    ('["t/a.json"]', '[‸"a.toml"]', "expected the path of a template file", ".json"),
     ('["shots/a.png"]', '[‸"../a.png"]', "marketplace.screenshots[0]: expected the path of an image", ""),
     ('["shots/a.png"]', '[‸"/a.png"]', "expected the path of an image", ""),
     ('["shots/a.png"]', '[‸"a.svg"]', "expected the path of an image", ".png"),

@@ -42,6 +42,8 @@ default = "en"
 [marketplace]
 keywords = ["acme"]
 screenshots = ["base.png"]
+[templates]
+files = ["base.json"]
 """
 
 
@@ -65,6 +67,7 @@ def test_identity_code_trust_permissions_and_files_are_never_inherited() -> None
     assert manifest.extension.runs == "worker"
     assert manifest.permissions.all() == ()
     assert manifest.marketplace.screenshots == ()
+    assert manifest.templates.files == ()
 
 
 def test_a_child_without_a_module_does_not_get_that_of_its_base() -> None:

@@ -48,6 +48,8 @@ format = "secret"
 type = "integer"
 minimum = 1
 default = 3
+[templates]
+files = ["templates/tidy.json"]
 [marketplace]
 categories = ["text"]
 keywords = ["words"]
@@ -112,6 +114,7 @@ def test_the_index_holds_all_that_a_manifest_says() -> None:
             "pricing": "paid",
             "homepage": "https://example.org",
         },
+        "templates": ["templates/tidy.json"],
     }
 
 

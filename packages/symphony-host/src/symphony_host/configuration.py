@@ -45,6 +45,7 @@ class Settings(NamedTuple):
         strict: Whether an error of an extension is raised rather than noted.
         trusted: Ids of extensions outside of the family that may run in the host.
         denied: Patterns of ids, such as `acme.*`, that are never used, whatever `symphony enable` says.
+        template_folders: Folders of workflow templates, besides the user's own.
         file: The configuration file that was read; None where there is none.
         tables: The tables `[extensions."ID"]` of that file by id.
         variables: The variables `SYMPHONY_EXTENSIONS__ID__SETTING`.
@@ -59,6 +60,7 @@ class Settings(NamedTuple):
     strict: bool = False
     trusted: tuple[str, ...] = ()
     denied: tuple[str, ...] = ()
+    template_folders: tuple[Path, ...] = ()
     file: Path | None = None
     tables: Mapping[str, Mapping[str, Any]] = {}
     variables: Mapping[str, str] = {}
@@ -147,7 +149,17 @@ class _Fault(NamedTuple):
     hint: str = ""
 
 
-_KNOWN = ("data_dir", "cache_dir", "log_level", "executor", "bus_uplink", "strict", "trusted", "denied")
+_KNOWN = (
+    "data_dir",
+    "cache_dir",
+    "log_level",
+    "executor",
+    "bus_uplink",
+    "strict",
+    "trusted",
+    "denied",
+    "template_folders",
+)
 _LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -253,13 +265,15 @@ def _take(
         near = get_close_matches(key, _KNOWN, n=1)
         hint = f"Did you mean `{near[0]}`?" if near else f"The settings are {', '.join(_KNOWN)}."
         faults.append(_Fault(source, key, "unknown setting", hint))
-    elif key in ("trusted", "denied"):
+    elif key in ("trusted", "denied", "template_folders"):
         if text is not None:
             value = [part.strip() for part in text.split(",") if part.strip()]
+        folders = key == "template_folders"
         if isinstance(value, list) and all(isinstance(part, str) for part in value):
-            values[key] = tuple(value)
+            values[key] = tuple(base / Path(part).expanduser() if folders else part for part in value)
         else:
-            faults.append(_Fault(source, key, f"expected ids of extensions, found {value!r}"))
+            what = "folders" if folders else "ids of extensions"
+            faults.append(_Fault(source, key, f"expected {what}, found {value!r}"))
     elif key == "strict":
         if text is not None:
             value = _TRUTH.get(text.lower(), value)

@@ -30,7 +30,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-FORMAT = 1
+FORMAT = 2
 """The version of the index's own format."""
 
 _OPENING = b'{"checksum": "%08x", "index": '

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 import pluggy
 from symphony_sdk import providers
 from symphony_sdk.errors import ExtensionError, SymphonyError, foreign_error
+from symphony_sdk.formats import WorkflowFormat
 from symphony_sdk.loading import collect, import_extension, plugin_manager
 from symphony_sdk.messages import MESSAGES
 
@@ -173,6 +174,10 @@ class PluginManager:
             providers.WorkflowTemplate,
             lambda each, extension: f"{extension}/{each.name}",
         )
+
+    def workflow_formats(self) -> "Mapping[str, Provided[WorkflowFormat]]":
+        """The workflow formats of other programs by name."""
+        return self._provided("symphony_workflow_formats", WorkflowFormat, _by_name)
 
     def publish(self, event: "RunEvent") -> None:
         """Show an event to every observer; one that raises is noted and harms no other.

@@ -28,6 +28,7 @@ FAMILY = frozenset(
         "symphony-transport-nats",
         "symphony-transports",
         "symphony-ui",
+        "symphony-workflow-formats",
     }
 )
 """Distributions of Symphony itself, whose extensions may run in the host without being asked about."""

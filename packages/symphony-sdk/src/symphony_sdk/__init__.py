@@ -41,6 +41,11 @@ if TYPE_CHECKING:
     from symphony_sdk.extension import (
         operator as operator,
     )
+    from symphony_sdk.formats import ExportedWorkflow as ExportedWorkflow
+    from symphony_sdk.formats import FormatNote as FormatNote
+    from symphony_sdk.formats import ImportedWorkflow as ImportedWorkflow
+    from symphony_sdk.formats import NodeMapping as NodeMapping
+    from symphony_sdk.formats import WorkflowFormat as WorkflowFormat
     from symphony_sdk.markers import (
         hookimpl as hookimpl,
     )
@@ -99,6 +104,9 @@ if TYPE_CHECKING:
         provides_transports as provides_transports,
     )
     from symphony_sdk.markers import (
+        provides_workflow_formats as provides_workflow_formats,
+    )
+    from symphony_sdk.markers import (
         provides_workflow_templates as provides_workflow_templates,
     )
     from symphony_sdk.messages import (
@@ -130,6 +138,7 @@ _HOME = {
     ),
     "errors": ("Cancelled", "ExtensionError", "PermissionDenied", "SymphonyError"),
     "extension": ("Addon", "Context", "Instrument", "Operator", "operator"),
+    "formats": ("ExportedWorkflow", "FormatNote", "ImportedWorkflow", "NodeMapping", "WorkflowFormat"),
     "markers": (
         "hookimpl",
         "observes_events",
@@ -150,6 +159,7 @@ _HOME = {
         "provides_operators",
         "provides_pit_components",
         "provides_transports",
+        "provides_workflow_formats",
         "provides_workflow_templates",
     ),
     "messages": ("message",),

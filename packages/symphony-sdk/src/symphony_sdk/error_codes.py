@@ -378,6 +378,41 @@ CATALOGUE: dict[str, ErrorCode] = {
         "The workflow is sound, but the tracker that is installed cannot run a node of this kind, or one whose "
         "parameter is an expression. Nothing was started. Upgrade the tracker, or draw the node differently.",
     ),
+    "SYM-W060": ErrorCode(
+        "Binary workflow is damaged",
+        "The file is not a binary workflow, was cut off or changed on its way, or claims more than it holds. Nothing "
+        "of it was read. Fetch it again, or export the workflow again from its JSON.",
+    ),
+    "SYM-W061": ErrorCode(
+        "Binary workflow is of a newer container",
+        "A newer Symphony wrote the file, in a container that this one does not know. Upgrade this one, or export "
+        "the workflow as JSON where it was made.",
+    ),
+    "SYM-W062": ErrorCode(
+        "Signature cannot be read",
+        "There is no file of a signature beside the workflow, or what is there is not the signature of a workflow. "
+        "`symphony sign FLOW --key KEY` makes one.",
+    ),
+    "SYM-W063": ErrorCode(
+        "Signature does not hold",
+        "The workflow was changed after it was signed, the signature was changed, or another key than the given "
+        "ones made it. Do not run the workflow before you know why: ask whoever signed it.",
+    ),
+    "SYM-W064": ErrorCode(
+        "Key cannot be used",
+        "The file of a key is missing, exists already where a new one was to be made, or does not hold an Ed25519 "
+        "key in PEM without a passphrase. Signing needs the private key, verifying its public part.",
+    ),
+    "SYM-W065": ErrorCode(
+        "Unknown form of a workflow",
+        "A workflow was to be exported in a form that Symphony does not write. The message lists those that it does; "
+        "the extension of the file or `--to` chooses one.",
+    ),
+    "SYM-W066": ErrorCode(
+        "Exported file cannot be written",
+        "The file of an export or of a signature could not be written: its folder is missing, is full, or may not be "
+        "written to. What was there before is unchanged.",
+    ),
     "SYM-W070": ErrorCode(
         "Inputs do not fit the workflow",
         "A run was given inputs that the workflow does not declare, of another type, or not all that it "
@@ -417,6 +452,82 @@ CATALOGUE: dict[str, ErrorCode] = {
         "networkx is not installed",
         "A workflow was to become a graph of networkx, which Symphony itself does not need. Install it "
         "beside Symphony.",
+    ),
+    "SYM-W090": ErrorCode(
+        "Template is broken",
+        "A template file cannot be read, is not JSON, or has faults: keys that are unknown, a parameter whose "
+        "default does not fit, a place holder that names no parameter. Every fault is listed with its place; "
+        "`symphony template validate FILE` also makes workflows of it and checks those.",
+    ),
+    "SYM-W091": ErrorCode(
+        "Template is of a newer format",
+        "The template was written for a later version of Symphony. Upgrade Symphony, or ask the template's "
+        "author for one in the older format.",
+    ),
+    "SYM-W093": ErrorCode(
+        "Values do not fit the template",
+        "Values for the parameters of a template are missing, unknown or wrong, or cannot stand where the "
+        "template puts them. Every fault is listed with its parameter and its place; `symphony template show ID` "
+        "says what each parameter takes.",
+    ),
+    "SYM-W094": ErrorCode(
+        "Template is not there",
+        "The library has no template of that id or no such version of it, or its file is broken. "
+        "`symphony template list` shows those that can be used, and names the broken ones.",
+    ),
+    "SYM-W095": ErrorCode(
+        "Workflow of the template is too large",
+        "With these values the template would make a workflow of more than a million values or of more than "
+        "64 million characters.",
+    ),
+    "SYM-W096": ErrorCode(
+        "Template cannot be written",
+        "The library has a template of that id and version already, or its folder cannot be written to. Templates "
+        "that others may have used do not change: give the new one a new version.",
+    ),
+    "SYM-W097": ErrorCode(
+        "Not a literal of the workflow",
+        "A parameter was to take the place of something that is not there, is computed by an expression, is a "
+        "condition, or lies within another parameter's place.",
+    ),
+    "SYM-W098": ErrorCode(
+        "Workflow is from no template",
+        "Only a workflow that was made from a template can be made again with a newer version of it: its "
+        "metadata says which template, which version and which values.",
+    ),
+    "SYM-W099": ErrorCode(
+        "Template makes no workflow",
+        "With these values, what the template makes does not have the shape of a workflow. Give other values, or "
+        "tell the template's author.",
+    ),
+    "SYM-W100": ErrorCode(
+        "Unknown workflow format",
+        "The file looks like none of the formats that the installed extensions read, or like several, or a format "
+        "was named that there is not. Name it with `--from`; `symphony import --help` lists them.",
+    ),
+    "SYM-W101": ErrorCode(
+        "File of another program cannot be read",
+        "It is missing, too large, nests too deeply, holds a value that JSON cannot, or is not the JSON or YAML "
+        "that its format is written in. Nothing was written.",
+    ),
+    "SYM-W102": ErrorCode(
+        "File of another program has the wrong shape",
+        "The file can be read, but a part of it is missing or of another kind than its format says. The message "
+        "names the place. Save it again with the program that it comes from.",
+    ),
+    "SYM-W103": ErrorCode(
+        "Format cannot be written",
+        "Symphony reads this format and does not write it, or nothing of the workflow can be said in it.",
+    ),
+    "SYM-W104": ErrorCode(
+        "Mapping of node types is wrong",
+        "The file given with `--map` cannot be read, or maps a node type to what is no id of an operation. It is "
+        'TOML: a table for each node type, such as `[KSampler]` with `uses = "acme.image.sample"`.',
+    ),
+    "SYM-W105": ErrorCode(
+        "Import or export is not exact",
+        "With `--strict`, a workflow of which something could not be taken over is refused. The notes say what. "
+        "Nothing was written.",
     ),
     # -- R: run ------------------------------------------------------------------------------------
     "SYM-R001": ErrorCode(

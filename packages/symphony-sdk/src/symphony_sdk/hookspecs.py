@@ -12,6 +12,7 @@ import pluggy
 
 from symphony_sdk.events import RunEvent
 from symphony_sdk.extension import Addon, Context, Instrument, Operator
+from symphony_sdk.formats import WorkflowFormat
 from symphony_sdk.markers import PROJECT
 from symphony_sdk.providers import (
     BusUplink,
@@ -383,7 +384,10 @@ class HostHooks:
 
     @_hookspec
     def symphony_workflow_templates(self) -> Iterable[WorkflowTemplate]:  # type: ignore[empty-body]
-        """Contribute workflows that users start from.
+        """Contribute templates that users make workflows of, where the manifest cannot say which.
+
+        The files that ship with an extension stand in `[templates]` of its manifest, which needs no code to
+        run. This hook is for an extension in the host whose templates depend on its settings.
 
         Returns:
             Templates, each with a name of its own.
@@ -395,6 +399,40 @@ class HostHooks:
             @provides_workflow_templates
             def symphony_workflow_templates():
                 yield WorkflowTemplate("tidy", "Tidy a folder", "acme_text", "tidy.json")
+            ```
+        """
+
+    @_hookspec
+    def symphony_workflow_formats(self) -> Iterable[WorkflowFormat]:  # type: ignore[empty-body]
+        """Contribute formats of other programs, for `symphony import` and `symphony export`.
+
+        A reader keeps whatever it cannot take over in the metadata of the node that it makes instead, and says so in a
+        note.
+
+        Returns:
+            Formats, each with a name of its own.
+
+        Example:
+            ```python
+            import json
+            from symphony_sdk import FormatNote, ImportedWorkflow, WorkflowFormat, provides_workflow_formats
+
+            def detect(data):
+                return 0.9 if data.startswith(b'{"acme_steps"') else 0.0
+
+            def read(data, *, name, mapping):
+                nodes, notes = {}, []
+                for step in json.loads(data)["acme_steps"]:
+                    known = mapping.get(step["type"])
+                    uses = known.uses if known else "acme.imported.step"
+                    nodes[step["id"]] = {"kind": "operator", "uses": uses, "metadata": {"acme": step}}
+                    if known is None:
+                        notes.append(FormatNote(step["id"], step["id"], step["type"], "it is unknown", "a placeholder"))
+                return ImportedWorkflow({"schema": 1, "id": name, "nodes": nodes}, tuple(notes))
+
+            @provides_workflow_formats
+            def symphony_workflow_formats():
+                yield WorkflowFormat("acme", "Steps of Acme", ".acme.json", detect, read)
             ```
         """
 

@@ -103,6 +103,7 @@ class ManifestRecord(msgspec.Struct, frozen=True):
         resources: The most that its worker may use.
         config: The JSON Schema of its settings.
         marketplace: How it is shown to those who look for one.
+        templates: Paths of workflow templates, relative to the manifest.
     """
 
     id: str
@@ -115,6 +116,7 @@ class ManifestRecord(msgspec.Struct, frozen=True):
     resources: Resources
     config: dict[str, Any]
     marketplace: Marketplace
+    templates: tuple[str, ...] = ()
 
     @classmethod
     def from_index(cls, document: Mapping[str, Any]) -> "ManifestRecord":

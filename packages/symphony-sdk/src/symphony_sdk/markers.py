@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from symphony_sdk.events import RunEvent
     from symphony_sdk.extension import Addon, Context, Instrument, Operator
+    from symphony_sdk.formats import WorkflowFormat
     from symphony_sdk.providers import (
         BusUplink,
         CliCommand,
@@ -48,6 +49,7 @@ Commands = TypeVar("Commands", bound="Callable[[], Iterable[FrontendCommand]]")
 CliCommands = TypeVar("CliCommands", bound="Callable[[], Iterable[CliCommand]]")
 MessageTypes = TypeVar("MessageTypes", bound="Callable[[], Iterable[type[msgspec.Struct]]]")
 WorkflowTemplates = TypeVar("WorkflowTemplates", bound="Callable[[], Iterable[WorkflowTemplate]]")
+WorkflowFormats = TypeVar("WorkflowFormats", bound="Callable[[], Iterable[WorkflowFormat]]")
 Observer = TypeVar("Observer", bound="Callable[[RunEvent], None]")
 
 
@@ -139,6 +141,11 @@ def provides_message_types(function: MessageTypes) -> MessageTypes:
 def provides_workflow_templates(function: WorkflowTemplates) -> WorkflowTemplates:
     """Mark the function that lists an extension's workflow templates."""
     return hookimpl(specname="symphony_workflow_templates")(function)
+
+
+def provides_workflow_formats(function: WorkflowFormats) -> WorkflowFormats:
+    """Mark the function that lists the workflow formats that an extension reads and writes."""
+    return hookimpl(specname="symphony_workflow_formats")(function)
 
 
 def observes_events(function: Observer) -> Observer:

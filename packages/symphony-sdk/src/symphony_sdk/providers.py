@@ -179,13 +179,13 @@ class FrontendCommand(msgspec.Struct, frozen=True):
 
 
 class WorkflowTemplate(msgspec.Struct, frozen=True):
-    """Adds a workflow that users start from.
+    """Adds a template that users make workflows of.
 
     Args:
         name: Unique within the extension.
-        title: A few words for people.
+        title: A few words for people, shown until the file is read.
         package: Import name of the package that holds the file.
-        path: Path of the workflow file inside the package.
+        path: Path of the template file inside the package.
     """
 
     name: str

@@ -31,6 +31,27 @@ COMMANDS = {
         CommandEntry("resume", f"{_HERE}.run:resume", "Go on with a run that stopped", "Workflows"),
         CommandEntry("runs", f"{_HERE}.runs:runs", "List, follow, steer and compare runs", "Workflows"),
         CommandEntry("validate", f"{_HERE}.validate:validate", "Find every fault of a workflow", "Workflows"),
+        CommandEntry("show", f"{_HERE}.show:show", "Draw a workflow in the terminal", "Workflows"),
+        CommandEntry(
+            "export",
+            f"{_HERE}.export:export",
+            "Write a workflow as a picture or in another form",
+            "Workflows",
+        ),
+        CommandEntry(
+            "import",
+            f"{_HERE}.import_:import_command",
+            "Make a workflow of another program's file",
+            "Workflows",
+        ),
+        CommandEntry("sign", f"{_HERE}.signatures:sign", "Vouch for a workflow with a key", "Workflows"),
+        CommandEntry("verify", f"{_HERE}.signatures:verify", "Check who vouches for a workflow", "Workflows"),
+        CommandEntry(
+            "template",
+            f"{_HERE}.template:template",
+            "Find, make and use templates of workflows",
+            "Workflows",
+        ),
         CommandEntry(
             "artifacts", f"{_HERE}.artifacts:artifacts", "List, show, fetch and verify results", "Workflows"
         ),

@@ -13,6 +13,7 @@ from symphony_sdk.manifest.permissions import DeclaredPermission, PermissionsSec
 from symphony_sdk.manifest.reader import FILE_NAME, LARGEST, load, load_document, parse
 from symphony_sdk.manifest.requires import ExtensionRequirementSection, RequiresSection
 from symphony_sdk.manifest.resources import ResourcesSection
+from symphony_sdk.manifest.templates import TemplatesSection
 
 __all__ = [
     "FILE_NAME",
@@ -28,6 +29,7 @@ __all__ = [
     "RequiresSection",
     "ResourcesSection",
     "Setting",
+    "TemplatesSection",
     "load",
     "load_document",
     "parse",

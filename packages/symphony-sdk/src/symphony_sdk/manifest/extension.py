@@ -30,6 +30,6 @@ class ExtensionSection(BaseModel):
     inherits: ExtensionId | None = Field(
         default=None,
         description="The extension whose manifest gives the defaults of this one. Never inherited are "
-        "permissions, screenshots and everything of this section but `kind`.",
+        "permissions, screenshots, templates and everything of this section but `kind`.",
         examples=["acme.base"],
     )

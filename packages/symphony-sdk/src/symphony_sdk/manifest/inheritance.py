@@ -9,13 +9,14 @@ Document = Mapping[str, Any]
 
 # Identity, code and trust are each extension's own. A permission that came with a base would be asked for
 # under another name than that of the manifest it stands in, and an update of the base would widen it; the
-# same goes for `runs`. Screenshots are files of the base's distribution.
+# same goes for `runs`. Screenshots and templates are files of the base's distribution.
 NEVER_INHERITED = (
     ("extension", "id"),
     ("extension", "module"),
     ("extension", "runs"),
     ("extension", "inherits"),
     ("permissions",),
+    ("templates",),
     ("marketplace", "screenshots"),
 )
 
@@ -24,7 +25,7 @@ def resolve(document: Document, lookup: Callable[[str], Document]) -> dict[str, 
     """`document` with what it does not say taken from its base, and from that one's base.
 
     Tables are merged, anything else of the child replaces the base's. Never inherited are `extension.id`,
-    `.module`, `.runs`, the screenshots, and permissions: what an extension may touch stands in its manifest.
+    `.module`, `.runs`, the screenshots, the templates, and permissions: what an extension may touch stands in its manifest.
 
     Args:
         document: A manifest as tomllib gives it, not validated yet.

@@ -13,6 +13,7 @@ from symphony_sdk.manifest.marketplace import MarketplaceSection
 from symphony_sdk.manifest.permissions import PermissionsSection
 from symphony_sdk.manifest.requires import RequiresSection
 from symphony_sdk.manifest.resources import ResourcesSection
+from symphony_sdk.manifest.templates import TemplatesSection
 from symphony_sdk.manifest_record import (
     ExtensionRequirement,
     ManifestRecord,
@@ -47,6 +48,9 @@ class Manifest(BaseModel):
         default=ResourcesSection(), description="The most that its worker may use."
     )
     config: ConfigSection = Field(default=ConfigSection(), description="Its settings.")
+    templates: TemplatesSection = Field(
+        default=TemplatesSection(), description="The workflow templates that it brings."
+    )
     marketplace: MarketplaceSection = Field(
         default=MarketplaceSection(), description="How it is shown to those who look for one."
     )
@@ -82,6 +86,7 @@ class Manifest(BaseModel):
             marketplace=Marketplace(
                 shop.categories, shop.keywords, shop.screenshots, shop.pricing, shop.homepage or ""
             ),
+            templates=self.templates.files,
         )
 
     def to_index(self) -> dict[str, Any]:
