@@ -167,6 +167,14 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def cwl(session: nox.Session) -> None:
+    """Let CWL's own checker look at the CWL that is written."""
+    install(session)
+    session.run_install("uv", "pip", "install", "--quiet", "--only-binary", ":all:", "cwltool")
+    session.run("pytest", "packages/symphony-workflow-formats/tests/test_cwl.py", "-k", "cwltool")
+
+
+@nox.session
 def demo(session: nox.Session) -> None:
     """Run the demo as a newcomer does."""
     install(session)
