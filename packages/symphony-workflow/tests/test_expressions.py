@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from symphony_sdk.errors import WorkflowError
 from symphony_workflow.expression_bounds import MAX_STEPS, size, steps
+from symphony_workflow.expression_check import FUNCTIONS
 from symphony_workflow.expression_syntax import MAX_NESTING, SyntaxFault, free_names, parse
-from symphony_workflow.expression_types import FUNCTIONS
 from symphony_workflow.expressions import BOOLEAN, check_expression, evaluate, expression_names
 from symphony_workflow.testing import examples
 
@@ -183,6 +183,9 @@ def test_a_recursive_schema_is_looked_at_only_so_deep():
     }
     assert check_expression("t.t.t.t", {"t": tree}) == []
     assert check_expression("t.t.x", {"t": tree}) != []
+    wide = {name: {"$ref": "#/$defs/T"} for name in "abcdefghij"}
+    many = {"$ref": "#/$defs/T", "$defs": {"T": {"type": "object", "properties": wide}}}
+    assert check_expression("t.a.b", {"t": many}, wants=many) == []
 
 
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from symphony_sdk.errors import WorkflowError
 
 from symphony_workflow.expression_bounds import MAX_STEPS, steps
+from symphony_workflow.expression_check import Checker, result_fault, unknown_call
 from symphony_workflow.expression_syntax import SyntaxFault, Tree, free_names, parse
-from symphony_workflow.expression_types import ANY, Checker, result_fault, type_of_schema, unknown_call
+from symphony_workflow.expression_types import ANY, type_of_schema
 from symphony_workflow.json_values import json_fault
 
 if TYPE_CHECKING:
@@ -23,9 +24,6 @@ Schema = Mapping[str, Any]
 
 MAX_LENGTH = 1000
 """Characters of the longest expression."""
-
-ANYTHING: Schema = {}
-"""The type of a name of which nothing is known."""
 
 BOOLEAN: Schema = {"type": "boolean"}
 """What a condition gives: `check_expression(text, types, wants=BOOLEAN)`."""
