@@ -387,6 +387,7 @@ def _default(field: Mapping[str, Any], required: bool) -> str:
 
 
 if __name__ == "__main__":
-    SCHEMA_FILE.write_text(schema_text(), "utf-8")
+    if SCHEMA_FILE.parent.is_dir():  # a copy of this folder alone has no packages beside it
+        SCHEMA_FILE.write_text(schema_text(), "utf-8")
     for file in sorted(PAGES.glob("*.md")):
         file.write_text(renewed(file.read_text("utf-8")), "utf-8")

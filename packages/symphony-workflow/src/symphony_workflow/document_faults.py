@@ -1,7 +1,7 @@
 """Says what is wrong with a document, in words for whoever wrote it by hand."""
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypedDict
 
 from pydantic import ValidationError
@@ -13,6 +13,7 @@ from symphony_workflow.document_schema import (
     RetryFields,
     adapter,
 )
+from symphony_workflow.edge_documents import without_sound_bare_edges
 from symphony_workflow.json_values import json_fault
 from symphony_workflow.model import LOCAL, NODE_ID, OPERATION_ID, PORT_NAME, SCHEMA, WORKFLOW_ID
 from symphony_workflow.node_documents import EXPRESSION, NODE_KINDS
@@ -32,10 +33,17 @@ def check_document(document: Any) -> tuple[Any, list[Fault]]:
     Args:
         document: A decoded workflow file.
     """
+    edges = document.get("edges") if isinstance(document, dict) else None
+    rest: Sequence[int] = ()
+    if isinstance(edges, list):
+        rest = without_sound_bare_edges(edges)
+        document = {**document, "edges": [edges[place] for place in rest]}
     try:
-        checked = adapter().validate_python(document)
+        checked: Any = adapter().validate_python(document)
     except ValidationError as error:
-        return None, [_fault(one) for one in error.errors(include_url=False)]
+        return None, [_fault(one, rest) for one in error.errors(include_url=False)]
+    if edges is not None:
+        checked["edges"] = edges
     return checked, list(_value_faults(checked))
 
 
@@ -68,7 +76,7 @@ def _faults_of_one(fields: Mapping[str, Any], path: str, others: set[str]) -> It
                         hint='A literal that looks like an expression is written {"$literal": ...}.',
                     )
     for place, edge in enumerate(fields.get("edges", ())):
-        if fault := json_fault(edge):
+        if len(edge) > 2 and (fault := json_fault(edge)):
             yield Fault(path=f"{path}edges[{place}]", message=fault, hint="")
     for name, one in fields.get("inputs", {}).items():
         if one.get("required") and "default" in one:
@@ -109,9 +117,12 @@ _KINDS = ("instrument", "operator", "control")
 _CONTROLS = tuple(name for name in NODE_KINDS if name not in _KINDS)
 
 
-def _fault(error: Any) -> Fault:
-    """A fault in our words, from one entry of pydantic's `ValidationError.errors()`."""
-    place = _place(error["loc"])
+def _fault(error: Any, edges: Sequence[int]) -> Fault:
+    """A fault in our words, from one entry of pydantic's `ValidationError.errors()`, of which `edges` were checked."""
+    loc = error["loc"]
+    if loc[:1] == ("edges",) and len(loc) > 1:
+        loc = ("edges", edges[loc[1]], *loc[2:])
+    place = _place(loc)
     kind, found, context = error["type"], error["input"], error.get("ctx", {})
     path = _json_path(place)
     if kind == "extra_forbidden":
