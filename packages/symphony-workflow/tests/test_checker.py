@@ -119,7 +119,7 @@ def edited(draw, workflow):
 
 families = st.lists(st.sampled_from(["one", "two", "six"]).flatmap(flows), max_size=3).map(tuple)
 EVERYDAY = settings(
-    max_examples=examples(60),
+    max_examples=examples(40),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

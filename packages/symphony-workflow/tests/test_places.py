@@ -8,7 +8,7 @@ from symphony_workflow.testing import examples, workflows
 
 
 @given(workflows(), st.sampled_from([None, 0, 2]))
-@settings(max_examples=examples(30), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=list(HealthCheck))
 def test_every_node_and_edge_of_a_file_is_found_at_its_line(workflow, indent):
     text = dumps(workflow)
     document = json.loads(text)

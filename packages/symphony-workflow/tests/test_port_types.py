@@ -367,7 +367,7 @@ def open_ended(schema):
 
 @given(st.data())
 @settings(
-    max_examples=examples(150),
+    max_examples=examples(80),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )

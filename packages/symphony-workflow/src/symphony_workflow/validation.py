@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from symphony_sdk.contributions import OperationSpec
 
 from symphony_workflow.acyclic import Order
+from symphony_workflow.bulk import collector_paused
 from symphony_workflow.condition_rules import condition_faults
 from symphony_workflow.family_rules import calling_order, definition_spec, family_faults
 from symphony_workflow.findings import Fault, Finding, findings_of, invalid_workflow
@@ -76,9 +77,10 @@ class Checker:
         self._definition_parts: tuple[Workflow, ...] = ()
         self._order: list[str] = []
         self._ring: list[str] = []
-        self._define(workflow)
-        self._main = _Checked(workflow, self._setting, self._local)
-        self._collect(workflow)
+        with collector_paused():
+            self._define(workflow)
+            self._main = _Checked(workflow, self._setting, self._local)
+            self._collect(workflow)
 
     @property
     def findings(self) -> list[Finding]:
