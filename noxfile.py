@@ -154,10 +154,16 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
-    """Feed a million hostile frames, or FUZZ_CASES, to what reads them; FUZZ_SEED draws others."""
+    """Feed a million hostile frames, or FUZZ_CASES, to what reads them; FUZZ_SEED draws others.
+
+    Then write 10,000 random workflows, or FUZZ_EXAMPLES, in every form, and read them back.
+    """
     install(session)
     cases = os.environ.get("FUZZ_CASES", "1000000")
     session.run("python", "packages/symphony-ipc/tests/fuzz_frames.py", env={"FUZZ_CASES": cases})
+    examples = os.environ.get("FUZZ_EXAMPLES", "10000")
+    forms = ["-n", "2", "--timeout", "0", "packages/symphony-workflow/tests", "-k", "comes_back"]
+    session.run("pytest", *forms, env={"FUZZ_EXAMPLES": examples})
 
 
 @nox.session
