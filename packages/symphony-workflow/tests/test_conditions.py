@@ -1,7 +1,7 @@
 import pytest
 from symphony_sdk.errors import WorkflowError
-from symphony_workflow import check_condition, condition_variables, holds
-from symphony_workflow.expressions import MAX_LENGTH
+from symphony_workflow import check_expression, condition_variables, holds
+from symphony_workflow.expressions import BOOLEAN, MAX_LENGTH
 
 
 @pytest.mark.parametrize(
@@ -49,14 +49,14 @@ def test_the_variables_of_a_condition_are_those_it_needs_from_outside(text, name
     ],
 )
 def test_a_wrong_condition_is_told_before_it_is_run(text, said):
-    fault = check_condition(text, {"count"})
+    (fault,) = check_expression(text, {"count": {}}, wants=BOOLEAN)
     assert said in fault
     assert len(fault) < 400
 
 
 def test_a_right_condition_has_no_fault():
-    assert check_condition("count > 3", {"count", "files"}) == ""
-    assert check_condition("anything > 3") == ""
+    assert check_expression("count > 3", {"count": {}, "files": {}}, wants=BOOLEAN) == []
+    assert check_expression("anything > 3", wants=BOOLEAN) == []
 
 
 @pytest.mark.parametrize(

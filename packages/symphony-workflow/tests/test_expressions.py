@@ -1,5 +1,6 @@
 import ast
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -12,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from symphony_sdk.errors import WorkflowError
 from symphony_workflow.expression_bounds import MAX_STEPS, size, steps
+from symphony_workflow.expression_check import FUNCTIONS
 from symphony_workflow.expression_syntax import MAX_NESTING, SyntaxFault, free_names, parse
-from symphony_workflow.expression_types import FUNCTIONS
 from symphony_workflow.expressions import BOOLEAN, check_expression, evaluate, expression_names
 from symphony_workflow.testing import examples
 
@@ -183,6 +184,9 @@ def test_a_recursive_schema_is_looked_at_only_so_deep():
     }
     assert check_expression("t.t.t.t", {"t": tree}) == []
     assert check_expression("t.t.x", {"t": tree}) != []
+    wide = {name: {"$ref": "#/$defs/T"} for name in "abcdefghij"}
+    many = {"$ref": "#/$defs/T", "$defs": {"T": {"type": "object", "properties": wide}}}
+    assert check_expression("t.a.b", {"t": many}, wants=many) == []
 
 
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
@@ -371,8 +375,17 @@ def test_a_hostile_expression_is_refused_before_it_runs(case):
     with pytest.raises(WorkflowError) as refused:
         evaluate(text, values, node="n")
     assert refused.value.code == "SYM-W071"
-    assert "10,000,000 are allowed" in refused.value.message
+    assert re.search("10,000,000 are allowed|`a` holds more than 1,000,000 values", refused.value.message)
     assert refused.value.hint
+
+
+def test_a_value_that_nests_too_deeply_is_refused_before_the_library_sees_it():
+    deep = {"a": 1}
+    for _ in range(100_000):
+        deep = {"a": [deep]}
+    with pytest.raises(WorkflowError, match="nests lists and objects more than 100 deep") as refused:
+        evaluate("size(b) == 1", {"b": deep})
+    assert refused.value.code == "SYM-W071"
 
 
 ALLOWED = {

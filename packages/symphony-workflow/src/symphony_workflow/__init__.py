@@ -2,7 +2,7 @@
 
 from symphony_workflow.builder import WorkflowBuilder
 from symphony_workflow.codec import digest, dumps, load, loads, save
-from symphony_workflow.conditions import check_condition, condition_variables, holds
+from symphony_workflow.conditions import condition_variables, holds
 from symphony_workflow.document import from_document, json_schema, to_document
 from symphony_workflow.expressions import check_expression, evaluate, expression_names
 from symphony_workflow.findings import Finding
@@ -34,6 +34,7 @@ from symphony_workflow.model import (
     WorkflowInput,
     WorkflowOutput,
 )
+from symphony_workflow.needed_permissions import NeededPermission, required_permissions
 from symphony_workflow.node_refs import InputPort, NodeRef, OutputPort
 from symphony_workflow.plan import Plan, compile_plan
 from symphony_workflow.port_types import Compatibility, accepts, compatible, describe
@@ -75,6 +76,7 @@ __all__ = [
     "LoopNode",
     "MapNode",
     "Metadata",
+    "NeededPermission",
     "Node",
     "NodeRef",
     "NodeState",
@@ -94,7 +96,6 @@ __all__ = [
     "accepts",
     "advance",
     "check",
-    "check_condition",
     "check_expression",
     "compatible",
     "compile_plan",
@@ -111,6 +112,7 @@ __all__ = [
     "loads",
     "map_result",
     "node_ports",
+    "required_permissions",
     "save",
     "to_document",
     "validate",

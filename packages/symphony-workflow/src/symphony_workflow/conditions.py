@@ -1,12 +1,9 @@
 """Conditions: expressions that are true or false, on edges, branches, switches and loops."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from symphony_workflow.expressions import (
-    ANYTHING,
-    BOOLEAN,
-    check_expression,
     evaluate,
     expression_names,
     failed,
@@ -23,17 +20,6 @@ def condition_variables(text: str) -> frozenset[str]:
         WorkflowError: It is too long, or not CEL.
     """
     return expression_names(text)
-
-
-def check_condition(text: str, known: Collection[str] | None = None) -> str:
-    """What is wrong with a condition; empty where nothing is.
-
-    Args:
-        text: A CEL expression.
-        known: The names that it may use; None for any.
-    """
-    types = dict.fromkeys(known, ANYTHING) if known is not None else None
-    return "; ".join(check_expression(text, types, wants=BOOLEAN))
 
 
 def holds(text: str, values: Mapping[str, Any], *, node: str = "") -> bool:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from symphony_sdk.errors import WorkflowError
 
-from symphony_workflow.expression_bounds import MAX_STEPS, steps
+from symphony_workflow.expression_bounds import MAX_STEPS, excess, steps
+from symphony_workflow.expression_check import Checker, result_fault, unknown_call
 from symphony_workflow.expression_syntax import SyntaxFault, Tree, free_names, parse
-from symphony_workflow.expression_types import ANY, Checker, result_fault, type_of_schema, unknown_call
+from symphony_workflow.expression_types import ANY, type_of_schema
 from symphony_workflow.json_values import json_fault
 
 if TYPE_CHECKING:
@@ -23,9 +24,6 @@ Schema = Mapping[str, Any]
 
 MAX_LENGTH = 1000
 """Characters of the longest expression."""
-
-ANYTHING: Schema = {}
-"""The type of a name of which nothing is known."""
 
 BOOLEAN: Schema = {"type": "boolean"}
 """What a condition gives: `check_expression(text, types, wants=BOOLEAN)`."""
@@ -86,6 +84,15 @@ def evaluate(text: str, values: Mapping[str, Any], *, node: str = "") -> Any:
         given = ", ".join(sorted(values)) or "nothing"
         raise failed(text, node, f"it uses {', '.join(missing)}", f"It is given {given}.")
     used = {name: values[name] for name in compiled.names}
+    for name, value in used.items():
+        if why := excess(value):
+            raise failed(
+                text,
+                node,
+                f"`{name}` {why}",
+                "Let an operator take out of it what the expression needs.",
+                code="SYM-W071",
+            )
     needed = steps(compiled.tree, used)
     if needed > MAX_STEPS:
         raise failed(

@@ -1,6 +1,9 @@
-"""Lays Python expressions out over lines as formatters do: on one line where it fits, else one item a line."""
+"""Python expressions as text: quoted literals, and lines as formatters lay them out."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from keyword import iskeyword
+from typing import Any
 
 WIDTH = 100
 """Characters of the longest line that is not a single literal."""
@@ -58,3 +61,69 @@ def quoted(text: str) -> str:
     """
     plain = repr(text)
     return f'"{plain[1:-1]}"' if plain[0] == "'" and '"' not in text else plain
+
+
+def arguments(given: Sequence[Code], named: Mapping[str, Code]) -> Group:
+    """The arguments of a call; those whose names are no words of Python are unpacked from an object.
+
+    Args:
+        given: Those without a name.
+        named: The others.
+    """
+    items = list(given)
+    items += [Group(f"{name}=", [value], "") for name, value in named.items() if is_word(name)]
+    others = {name: value for name, value in named.items() if not is_word(name)}
+    if others:
+        items.append(Group("**", [mapping(others)], ""))
+    return Group("(", items, ")")
+
+
+def json_literal(value: Any) -> Code:
+    """The code of a JSON value.
+
+    Args:
+        value: Only what is JSON.
+    """
+    if isinstance(value, str):
+        return quoted(value)
+    if isinstance(value, list):
+        return Group("[", [json_literal(item) for item in value], "]")
+    if isinstance(value, dict):
+        return mapping({key: json_literal(item) for key, item in value.items()})
+    return repr(value)
+
+
+def mapping(entries: Mapping[str, Code]) -> Group:
+    """A dict.
+
+    Args:
+        entries: The codes of its values by key.
+    """
+    return Group("{", [Group(f"{quoted(key)}: ", [value], "") for key, value in entries.items()], "}")
+
+
+def tuple_of(items: Sequence[Code]) -> Group:
+    """A tuple.
+
+    Args:
+        items: The codes of its items.
+    """
+    return Group("(", list(items), ")", closing_comma=len(items) == 1)
+
+
+def is_word(name: str) -> bool:
+    """Whether a name may stand in code as it is; Python reads other scripts as letters that look alike.
+
+    Args:
+        name: Any text.
+    """
+    return name.isascii() and name.isidentifier() and not iskeyword(name) and not name.startswith("_")
+
+
+def member(name: str) -> str:
+    """`.name`, or `["name"]` where that is no word of Python.
+
+    Args:
+        name: The name of a port.
+    """
+    return f".{name}" if is_word(name) else f"[{quoted(name)}]"

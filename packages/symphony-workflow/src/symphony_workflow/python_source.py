@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from keyword import iskeyword, issoftkeyword
-from typing import Any
+from typing import Any, get_args
 
 from symphony_sdk.errors import WorkflowError
 
@@ -23,6 +23,8 @@ from symphony_workflow.model import (
     ONCE,
     OPERATION_ID,
     PORT_NAME,
+    CachePolicy,
+    Case,
     ConditionalEdge,
     ControlEdge,
     DataEdge,
@@ -30,18 +32,36 @@ from symphony_workflow.model import (
     Expression,
     Metadata,
     Node,
+    Resources,
+    RetryPolicy,
     Workflow,
     WorkflowInput,
     WorkflowOutput,
 )
 from symphony_workflow.node_refs import NodeRef
-from symphony_workflow.python_layout import Code, Group, lay_out, quoted
+from symphony_workflow.python_layout import (
+    Code,
+    Group,
+    arguments,
+    is_word,
+    json_literal,
+    lay_out,
+    mapping,
+    member,
+    quoted,
+    tuple_of,
+)
 from symphony_workflow.validation import validate
 
 _TAKEN = frozenset(dir(__builtins__) if not isinstance(__builtins__, dict) else __builtins__) | {
+    "Expression",
+    "Metadata",
     "Path",
+    "WorkflowBuilder",
     "wf",
     "workflow",
+    *(part.__name__ for part in (*get_args(Node), *get_args(Edge), WorkflowInput, WorkflowOutput)),
+    *(part.__name__ for part in (CachePolicy, Case, Resources, RetryPolicy)),
 }
 _METHODS = frozenset(dir(NodeRef))
 _TYPES = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
@@ -120,10 +140,10 @@ class _Source:
         """The code of a JSON value."""
         if fault := json_fault(value):
             raise _unwritable(self.whole, fault)
-        return _literal(value)
+        return json_literal(value)
 
     def call(self, *given: Code, **named: Code) -> Group:
-        return _call(given, named)
+        return arguments(given, named)
 
     def head(self, workflow: Workflow) -> Group:
         named: dict[str, Code] = {}
@@ -153,16 +173,16 @@ class _Source:
             usual = field.default_factory() if field.default_factory is not MISSING else field.default
             if value != usual:
                 named[field.name] = self.value(value)
-        return Group(f"{type(part).__name__}(", _call(given, named).items, ")")
+        return Group(f"{type(part).__name__}(", arguments(given, named).items, ")")
 
     def value(self, value: Any) -> Code:
         """The code of a field of the model."""
         if isinstance(value, Expression):
             return self.expression(value)
         if isinstance(value, tuple):
-            return _tuple([self.value(one) for one in value])
+            return tuple_of([self.value(one) for one in value])
         if isinstance(value, dict) and any(isinstance(one, Expression) for one in value.values()):
-            return _dict({key: self.value(one) for key, one in value.items()})
+            return mapping({key: self.value(one) for key, one in value.items()})
         return self.construct(value) if hasattr(value, "__dataclass_fields__") else self.literal(value)
 
     def expression(self, value: Expression) -> Code:
@@ -228,7 +248,7 @@ class _Source:
                 break
             port = edge.target_port
             source = places.output(edge)
-            if not source or port in found or port in node.params or port in _own(node) or not _is_word(port):
+            if not source or port in found or port in node.params or port in _own(node) or not is_word(port):
                 break
             found[port] = source
         return found
@@ -241,9 +261,9 @@ class _Source:
             return
         params = {port: self.value(value) for port, value in node.params.items()}
         late = {port: params.pop(port) for port in list(params) if port in _own(node)}
-        call = _call([quoted(node.id)], {**self.own(node), **params, **inline})
+        call = arguments([quoted(node.id)], {**self.own(node), **params, **inline})
         before = f"{builder}.{_method(node)}"
-        chain = [("set", _call([], late))] if late else []
+        chain = [("set", arguments([], late))] if late else []
         chain += self.policies(node)
         flat = "".join(f".{method}{made.flat()}" for method, made in chain)
         start = f"{name} = {before}" if name else before
@@ -292,7 +312,9 @@ class _Source:
             found.append(("label", self.call(quoted(node.label))))
         for method, kept in (("note", node.metadata), ("extra", node.extra)):
             if kept:
-                found.append((method, _call([], {key: self.literal(value) for key, value in kept.items()})))
+                found.append(
+                    (method, arguments([], {key: self.literal(value) for key, value in kept.items()}))
+                )
         return found
 
     def edge(self, edge: Edge, builder: str, places: "_Places") -> None:
@@ -331,7 +353,7 @@ class _Places:
     def port(self, node: str, port: str) -> str:
         if node not in self.nodes or not PORT_NAME.fullmatch(port):
             return ""
-        return f"{self.nodes[node]}.out{_member(port)}"
+        return f"{self.nodes[node]}.out{member(port)}"
 
     def drawn(self, edge: Edge) -> str:
         """The statement that draws an edge; empty where no sign can."""
@@ -341,8 +363,8 @@ class _Places:
                 place = self.output(edge)
                 if not place or not target or not PORT_NAME.fullmatch(edge.target_port):
                     return ""
-                plain = _is_word(edge.target_port) and edge.target_port not in _METHODS
-                return f"{place} >> {target}{'' if plain else '.in_'}{_member(edge.target_port)}"
+                plain = is_word(edge.target_port) and edge.target_port not in _METHODS
+                return f"{place} >> {target}{'' if plain else '.in_'}{member(edge.target_port)}"
             case ControlEdge():
                 return f"{source} >> {target}" if source and target else ""
         condition = edge.condition
@@ -350,47 +372,10 @@ class _Places:
         return drawn if source and target and condition else ""
 
 
-def _call(given: Sequence[Code], named: Mapping[str, Code]) -> Group:
-    """Arguments; those whose names are no words of Python are unpacked from an object."""
-    items = list(given)
-    items += [Group(f"{name}=", [value], "") for name, value in named.items() if _is_word(name)]
-    others = {name: value for name, value in named.items() if not _is_word(name)}
-    if others:
-        items.append(Group("**", [_dict(others)], ""))
-    return Group("(", items, ")")
-
-
-def _literal(value: Any) -> Code:
-    if isinstance(value, str):
-        return quoted(value)
-    if isinstance(value, list):
-        return Group("[", [_literal(item) for item in value], "]")
-    if isinstance(value, dict):
-        return _dict({key: _literal(item) for key, item in value.items()})
-    return repr(value)
-
-
-def _dict(entries: Mapping[str, Code]) -> Group:
-    return Group("{", [Group(f"{quoted(key)}: ", [value], "") for key, value in entries.items()], "}")
-
-
-def _tuple(items: Sequence[Code]) -> Group:
-    return Group("(", list(items), ")", closing_comma=len(items) == 1)
-
-
 def _cases(cases: Sequence[tuple[str, str]]) -> Code:
     if len(dict(cases)) == len(cases):
-        return _dict({port: quoted(condition) for port, condition in cases})
-    return Group("[", [_tuple([quoted(port), quoted(condition)]) for port, condition in cases], "]")
-
-
-def _is_word(name: str) -> bool:
-    """Whether a name may stand in code as it is; Python reads other scripts as letters that look alike."""
-    return name.isascii() and name.isidentifier() and not iskeyword(name) and not name.startswith("_")
-
-
-def _member(name: str) -> str:
-    return f".{name}" if _is_word(name) else f"[{quoted(name)}]"
+        return mapping({port: quoted(condition) for port, condition in cases})
+    return Group("[", [tuple_of([quoted(port), quoted(condition)]) for port, condition in cases], "]")
 
 
 def _method(node: Node) -> str:
