@@ -40,7 +40,9 @@ def test_the_shipped_templates_are_listed_without_starting_a_worker_and_have_no_
 
 
 def test_a_report_of_a_template_runs(symphony, folder, tmp_path):
-    flow = made(symphony, tmp_path / "flow.json", "symphony.code-report", include=["*.py"], only_many=True, many=3)
+    flow = made(
+        symphony, tmp_path / "flow.json", "symphony.code-report", include=["*.py"], only_many=True, many=3
+    )
     summary = summary_of(symphony, flow, "--input", f"path={folder}")
     assert summary["state"] == "completed"
     assert value_of(summary, "summary")["files"] == 60

@@ -514,6 +514,9 @@ class Scheduler:
         self._take(number, -1, attempt, outputs, 0.0)
 
     def _ask(self, number: int, node: ApprovalNode) -> None:
+        if number in self.ledger.answers:  # given while the run was paused
+            self._answered(number)
+            return
         until = self.ledger.deadlines.get(number, 0.0)
         if node.timeout is not None and not until:
             until = time.time() + node.timeout
@@ -526,9 +529,7 @@ class Scheduler:
                 until=until,
             )
         )
-        if number in self.ledger.answers:  # given while the run was paused
-            self._answered(number)
-        elif until:
+        if until:
             self._deadlines.set(number, until - time.time(), lambda: self._not_answered(number, node))
 
     def _answered(self, number: int) -> None:
