@@ -61,7 +61,7 @@ def refused(data: bytes, code: str = "SYM-W060") -> WorkflowError:
 
 
 @given(workflows())
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_every_workflow_comes_back_from_its_binary_form(workflow: Workflow) -> None:
     data = dumps_binary(workflow)
     assert same_text(unpack(data)) == same_text(to_document(workflow))
@@ -69,7 +69,7 @@ def test_every_workflow_comes_back_from_its_binary_form(workflow: Workflow) -> N
 
 
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), json_values()))
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_a_document_of_any_shape_comes_back_with_its_order_and_types(document: dict[str, Any]) -> None:
     assert same_text(unpack(pack(document))) == same_text(document)
 
@@ -209,7 +209,7 @@ def test_a_file_with_any_byte_changed_is_refused(atlas: Workflow) -> None:
 
 
 @given(st.data())
-@settings(max_examples=examples(150), deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_a_changed_body_with_the_right_checksum_gives_a_document_or_a_clear_error(
     data: st.DataObject,
 ) -> None:
@@ -230,7 +230,7 @@ def test_a_changed_body_with_the_right_checksum_gives_a_document_or_a_clear_erro
     st.lists(st.integers(-3, 6), max_size=12),
     st.lists(st.none() | st.booleans() | st.integers(-9, 9) | st.floats() | st.text(max_size=3), max_size=20),
 )
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_any_rows_give_a_document_or_a_clear_error(
     strings: list[str], shapes: list[int], values: list[Any]
 ) -> None:

@@ -248,7 +248,7 @@ def test_hostile_names_change_nothing_but_words(
 
 
 @given(workflows())
-@settings(max_examples=examples(40), deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_every_workflow_can_be_drawn_and_shows_each_node_once(workflow: Workflow) -> None:
     for draw, check in CHECKED:
         check(draw(workflow))
@@ -260,7 +260,7 @@ def test_every_workflow_can_be_drawn_and_shows_each_node_once(workflow: Workflow
 
 
 @given(workflows(acyclic=True), st.integers(30, 120))
-@settings(max_examples=examples(30), deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 def test_a_graph_is_never_wider_than_there_is_room(workflow: Workflow, columns: int) -> None:
     drawn = draw_graph(workflow, columns)
     if drawn != draw_tree(workflow):
@@ -269,7 +269,7 @@ def test_a_graph_is_never_wider_than_there_is_room(workflow: Workflow, columns: 
 
 
 @given(workflows(most=8), st.floats(0, 9))
-@settings(max_examples=examples(40), deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_boxes_of_a_layer_never_overlap_and_lines_lead_down(workflow: Workflow, gap: float) -> None:
     for figure in figures(workflow):
         found = layers(figure)
@@ -293,7 +293,7 @@ def test_lines_that_need_not_cross_do_not() -> None:
 
 
 @given(texts(40), st.integers(1, 30))
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_a_shortened_text_fits_and_is_harmless(text: str, most: int) -> None:
     short = shorten(text, most)
     assert width(short) <= most

@@ -88,7 +88,7 @@ def test_a_parameter_that_changes_only_its_type_breaks_the_signature(atlas: Work
 
 
 @given(workflows(most=3))
-@settings(max_examples=examples(25), deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 def test_every_workflow_can_be_signed_and_no_other_passes_for_it(workflow: Workflow) -> None:
     signature = sign(workflow, KEY)
     verify_signature(loads_binary(dumps_binary(workflow)), signature, [PUBLIC])
