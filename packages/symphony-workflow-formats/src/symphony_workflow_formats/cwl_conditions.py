@@ -2,7 +2,7 @@
 
 import re
 
-from symphony_workflow import check_condition
+from symphony_workflow import check_expression
 
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -44,6 +44,6 @@ def condition_of(when: str) -> tuple[str, list[str]] | None:
             said.append(_SAME.get(part, part))
     condition = " ".join(said).replace("! ", "!").replace("( ", "(").replace(" )", ")")
     used = list(dict.fromkeys(names))
-    if not used or check_condition(condition, set(used)):
+    if not used or check_expression(condition, {name: {} for name in used}, wants={"type": "boolean"}):
         return None
     return condition, used

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from symphony_workflow import check_condition
+from symphony_workflow import check_expression
 
 _FIELD = re.compile(r"""=\s*\{\{\s*\$json((?:\.[A-Za-z_]\w*|\["[^"\\]+"\]|\['[^'\\]+'\])+)\s*\}\}\s*""")
 _STEP = re.compile(r"""\.([A-Za-z_]\w*)|\["([^"]+)"\]|\['([^']+)'\]""")
@@ -119,7 +119,11 @@ def _path(steps: str) -> str:
 
 
 def _checked(condition: str) -> str:
-    return condition if condition and not check_condition(condition, {"value"}) else ""
+    return (
+        condition
+        if condition and not check_expression(condition, {"value": {}}, wants={"type": "boolean"})
+        else ""
+    )
 
 
 def _listed(value: Any) -> list[Any]:
