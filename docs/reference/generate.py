@@ -33,6 +33,7 @@ from symphony_sdk.permissions import FEATURES, VARIABLES
 from symphony_sdk.testing import fakes
 from symphony_sdk.testing.contracts.artifact_store import ArtifactStoreContract
 from symphony_sdk.testing.contracts.bus import BusContract
+from symphony_sdk.testing.contracts.dag_tracker import DagTrackerContract
 from symphony_sdk.testing.contracts.transport import TransportContract
 from symphony_workflow import SCHEMA
 from symphony_workflow.document_schema import document_schema
@@ -258,7 +259,7 @@ def testing_kit() -> Iterator[str]:
     for module in (testing, fakes):
         for name in module.__all__:
             yield _documented(name, getattr(module, name))
-    for contract in (ArtifactStoreContract, BusContract, TransportContract):
+    for contract in (ArtifactStoreContract, BusContract, DagTrackerContract, TransportContract):
         yield _documented(contract.__name__, contract)
 
 

@@ -155,7 +155,7 @@ def check_command(page: str, words: list[str]) -> None:
     assert words[0] in COMMANDS, f"{page}: symphony {words[0]}"
     module, _, attribute = COMMANDS[words[0]].target.partition(":")
     command, rest = getattr(import_module(module), attribute), words[1:]
-    if isinstance(command, click.Group):
+    if isinstance(command, click.Group) and (rest or not command.invoke_without_command):
         child = command.get_command(click.Context(command), rest[0])
         assert child is not None, f"{page}: symphony {' '.join(words)}"
         command, rest = child, rest[1:]

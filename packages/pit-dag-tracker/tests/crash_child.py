@@ -1,6 +1,6 @@
 """A process that runs a workflow until it is killed; started by test_crashes.py.
 
-Arguments: the data directory, the ledger file, and the id of a run to resume or nothing for a new run. Each call of
+Arguments: the data directory, the ledger file, the name of the workflow, and the id of a run to resume or nothing for a new run. Each call of
 an operation appends one line to the ledger file before it reports; the process prints the id of the run first and
 then the durable sequence number each time that a follower sees an event.
 """
@@ -72,7 +72,7 @@ class Executor:
     async def stop(self): ...
 
 
-def flow():
+def layers():
     """Layers of nodes that each read three of the layer before, a big value, and a map in the middle."""
     nodes = {"big": {"kind": "operator", "uses": "t.t.big"}}
     edges = []
@@ -103,7 +103,79 @@ def flow():
     }
 
 
-async def main(directory, ledger, run):
+def nested():
+    """Loops, maps and sub-workflows inside of each other, and a join of two ways."""
+    add = {"kind": "operator", "uses": "t.t.sum"}
+    chain = {
+        "inputs": {"x": {}},
+        "nodes": {f"s{step}": add for step in range(4)},
+        "edges": [
+            {"from": "$inputs.x", "to": "s0.x"},
+            *({"from": f"s{step}.result", "to": f"s{step + 1}.x"} for step in range(3)),
+        ],
+        "outputs": {"result": "s3.result"},
+    }
+    twice = {
+        "inputs": {"x": {}},
+        "nodes": {
+            "first": {"kind": "control", "control": "subworkflow", "uses": "#chain"},
+            "then": {
+                "kind": "control",
+                "control": "loop",
+                "uses": "t.t.sum",
+                "until": "iteration == 3",
+                "max_iterations": 3,
+                "carry": {"x": "result"},
+            },
+        },
+        "edges": [{"from": "$inputs.x", "to": "first.x"}, {"from": "first.result", "to": "then.x"}],
+        "outputs": {"result": "then.result"},
+    }
+    each = {
+        "kind": "control",
+        "control": "map",
+        "uses": "#twice",
+        "over": "x",
+        "params": {"x": list(range(8))},
+    }
+    grow = {
+        "kind": "control",
+        "control": "loop",
+        "uses": "#chain",
+        "params": {"x": 0},
+        "until": "result >= 24",
+        "max_iterations": 50,
+        "carry": {"x": "result"},
+    }
+    return {
+        "schema": 2,
+        "id": "nested",
+        "nodes": {
+            "each": each,
+            "grow": grow,
+            "way": {"kind": "control", "control": "branch", "condition": "value >= 24"},
+            "big": add,
+            "small": add,
+            "meet": {"kind": "control", "control": "join"},
+            "last": add,
+        },
+        "edges": [
+            {"from": "grow.result", "to": "way.value"},
+            {"from": "way.then", "to": "big.x"},
+            {"from": "way.else", "to": "small.x"},
+            {"from": "big.result", "to": "meet.big"},
+            {"from": "small.result", "to": "meet.small"},
+            {"from": "meet.value", "to": "last.x"},
+        ],
+        "outputs": {"last": "last.result", "mapped": "each.results"},
+        "workflows": {"chain": chain, "twice": twice},
+    }
+
+
+FLOWS = {"layers": layers, "nested": nested}
+
+
+async def main(directory, ledger, flow, run):
     services = SimpleNamespace(
         config={},
         data_dir=Path(directory),
@@ -114,7 +186,7 @@ async def main(directory, ledger, run):
     if run:
         await tracker.resume(run)
     else:
-        run = await tracker.start(RunRequest(workflow=flow()))
+        run = await tracker.start(RunRequest(workflow=FLOWS[flow]()))
     print("run", run, flush=True)
     async for event in tracker.events(run):
         durable = (await tracker.status(run)).durable
@@ -125,4 +197,4 @@ async def main(directory, ledger, run):
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:4]))
+    asyncio.run(main(*sys.argv[1:5]))

@@ -20,9 +20,9 @@ CHILD = Path(__file__).with_name("crash_child.py")
 ROUNDS = 20
 
 
-def start_child(directory, ledger, run=""):
+def start_child(directory, ledger, run="", flow="layers"):
     return subprocess.Popen(
-        [sys.executable, "-X", "faulthandler", str(CHILD), str(directory), str(ledger), run],
+        [sys.executable, "-X", "faulthandler", str(CHILD), str(directory), str(ledger), flow, run],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -89,6 +89,32 @@ def test_after_kill_9_anywhere_nothing_durable_is_lost_and_nothing_completed_run
         before, known = after, completed_calls(entries)
         assert known <= set(after) | {("map", -1)}
     assert finished >= 1
+
+
+def test_after_kill_9_anywhere_loops_maps_and_sub_workflows_go_on_where_they_were(desk, tmp_path):
+    """A run is killed eight times at most: no call that had completed is made again, and nothing is left out."""
+    chance = random.Random(20261123)
+    ledger, run, known, before, output = tmp_path / "nested", "", set(), Counter(), []
+    for attempt in range(9):
+        lines = chance.randrange(5, 60) if attempt < 8 else 100_000
+        output = read_until(start_child(tmp_path, ledger, run, "nested"), lines)
+        run = run or (output[0][1] if output else "")
+        after = ledger_calls(ledger)
+        assert not [key for key in known if after[key] > before[key]], "a completed call was made again"
+        if output and output[-1][0] == "outputs":
+            break
+        if run:
+            with contextlib.closing(Tracker(desk.services)._log) as log:
+                before, known = after, completed_calls(list(log.entries(run)))
+    # 24 = 6 iterations of 4 steps; each item gains 4 in the chain and 3 in the loop
+    assert output[-1] == ["outputs", "26", "8", str(sum(range(8)) + 8 * 7)]
+    assert {node for node, _ in after} == {
+        *(f"grow[{item}]/s{step}" for item in range(6) for step in range(4)),
+        *(f"each[{item}]/first/s{step}" for item in range(8) for step in range(4)),
+        *(f"each[{item}]/then" for item in range(8)),
+        "big",
+        "last",
+    }
 
 
 def test_a_run_of_a_killed_process_is_shown_as_interrupted_and_goes_on_here(desk, tmp_path):

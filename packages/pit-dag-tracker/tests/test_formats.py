@@ -1,6 +1,6 @@
 def test_a_run_whose_workflow_is_of_an_older_format_goes_on_after_an_upgrade(desk, new_desk):
     flow = desk.flow(
-        {"a": "echo", "b": {"uses": "flaky", "retry": {"attempts": 1, "backoff": 1}}},
+        {"a": "echo", "b": {"uses": "flaky", "retry": {"attempts": 1, "delay": 1}}},
         ["a.result -> b.x"],
         outputs={"r": "b.result"},
     ) | {"schema": 1}

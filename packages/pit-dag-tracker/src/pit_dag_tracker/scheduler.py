@@ -28,7 +28,6 @@ from symphony_workflow.model import (
     ApprovalNode,
     ControlNode,
     InstrumentNode,
-    JoinNode,
     LoopNode,
     MapNode,
     OperatorNode,
@@ -36,10 +35,12 @@ from symphony_workflow.model import (
 )
 from symphony_workflow.state import NodeState, RunState
 
+from pit_dag_tracker.deadlines import Deadlines
 from pit_dag_tracker.dispatcher import Dispatcher, Key
 from pit_dag_tracker.entries import Stored, loggable
 from pit_dag_tracker.fan_out import FanOut, check_value
 from pit_dag_tracker.feed import Feed
+from pit_dag_tracker.frontier import Frontier
 from pit_dag_tracker.graph import Instance
 from pit_dag_tracker.iterations import Iterations
 from pit_dag_tracker.journal import Journal
@@ -119,21 +120,16 @@ class Scheduler:
         self._dispatcher = Dispatcher(
             run, executor, prepare=self._prepare, report=self._reported, on_idle=self._wake
         )
-        self._outputs = [remains.outputs.get(number) for number in range(len(self._nodes))]
+        self._frontier = Frontier(ledger, wiring, self._journal, remains.outputs, self._ready)
+        self._deadlines = Deadlines(lambda: self.stopping)
         self._items = remains.items
         self._item_errors = remains.item_errors
-        self._readers = [len(children) for children in self._graph.children]
-        self._waits = [len(parents) for parents in self._graph.parents]
-        self._left: dict[Instance, int] = {}
         self._inside: dict[Instance, _Inside] = {}
-        self._ended: list[Instance] = []
         self._given: dict[int, dict[str, bytes]] = {}
         self._fans: dict[int, FanOut | Iterations] = {}
         self._attempts_before = list(ledger.attempt)
         self._failures: dict[Key, int] = {}
         self._timers: dict[Key, asyncio.TimerHandle] = {}
-        self._deadlines: dict[Instance | int, asyncio.TimerHandle] = {}
-        self._overdue: list[tuple[Instance | int, Callable[[], None]]] = []
         self._storing: set[asyncio.Task[None]] = set()
         self._pump_due = False
         self._stop: Stop | None = None
@@ -172,7 +168,7 @@ class Scheduler:
 
     def begin(self) -> None:
         """Run the nodes that can run, and then those that can run after them."""
-        self._open(self._graph.top)
+        self._frontier.open(self._graph.top)
         self._wake()
 
     def skip(self, number: int, actor: str) -> None:
@@ -189,7 +185,7 @@ class Scheduler:
         self._journal.emit(NodeSkipped(**self._journal.head(), node=name, reason=reason))
         if not over:
             if unread:
-                self._take_leave(number)
+                self._frontier.take_leave(number)
             self._give_up(number, f"{name!r} was skipped")
             self._settle(number)
         self._wake()
@@ -267,26 +263,12 @@ class Scheduler:
         self._journal.steer("retry", actor, node)
         undone = set(again)
         for number in again:
-            self._outputs[number] = None
             self._attempts_before[number] = self.ledger.attempt[number]
             self._items[number] = remains.items.get(number, {})
             self._item_errors[number] = remains.item_errors.get(number, {})
-            for inner in self._graph.within(number):
-                self._outputs[inner] = remains.outputs.get(inner)
-        again = [number for number in again if self._graph.of[number] in self._left]
-        for number in again:
-            self._left[self._graph.of[number]] += 1
-            parents, children = self._graph.parents[number], self._graph.children[number]
-            self._waits[number] = sum(not self.ledger.over(parent) for parent in parents)
-            for parent in parents:
-                self._readers[parent] += 1
-                self._outputs[parent] = self._outputs[parent] or remains.outputs.get(parent)
-            for child in children:
-                self._waits[child] += child not in undone and not self.ledger.over(child)
+        self._frontier.undo(again, remains.outputs)
         self._failures = {key: count for key, count in self._failures.items() if key[0] not in undone}
-        for number in [number for number in again if not self._waits[number] or self._eager(number)]:
-            if not self._due(number):
-                self._release(number)
+        self._frontier.resume(again)
         if self._stop == "pause":
             self._take_back()
         self._wake()
@@ -303,9 +285,7 @@ class Scheduler:
         self._stop = None
         for number, item in list(self._timers):
             self._again(number, item)
-        overdue, self._overdue = self._overdue, []
-        for what, late in overdue:
-            self._expire(what, late)
+        self._deadlines.go_on()
         self._wake()
 
     # -- handing out ----------------------------------------------------------------------------------
@@ -317,8 +297,8 @@ class Scheduler:
 
     def _pump(self) -> None:
         """Hand out what is ready; then write and show what happened."""
-        while self._ended:
-            self._leave(self._ended.pop())
+        while self._frontier.ended:
+            self._leave(self._frontier.ended.pop())
         if self._dispatcher.hand_out(self._may_start):
             self._loop.call_soon(self._pump)
         else:
@@ -371,8 +351,10 @@ class Scheduler:
             self._wake()
             return
         if item < 0 and self.ledger.state[number] is NodeState.READY:
-            head = self._journal.head()
-            self._journal.emit(NodeStarted(**head, node=call.node, attempt=call.attempt))
+            sequence, at = self._journal.next()
+            self._journal.emit(
+                NodeStarted(run=self._run, sequence=sequence, at=at, node=call.node, attempt=call.attempt)
+            )
         if kind == "completed":
             self._take(number, item, call.attempt, event.outputs, event.seconds)
         elif kind == "failed" and event.error is not None:
@@ -416,21 +398,27 @@ class Scheduler:
     def _completed(
         self, number: int, item: int, outputs: dict[str, bytes], stored: Mapping[str, Stored], seconds: float
     ) -> None:
-        name, head = self._nodes[number].id, self._journal.head()
+        run, name = self._run, self._nodes[number].id
+        sequence, at = self._journal.next()
         if item >= 0:
-            self._journal.emit(ItemCompleted(**head, node=name, item=item, seconds=seconds), stored)
+            self._journal.emit(
+                ItemCompleted(run=run, sequence=sequence, at=at, node=name, item=item, seconds=seconds),
+                stored,
+            )
             fan = self._fans[number]
             fan.complete(item, outputs, seconds)
             self._next_item(number, fan)
             self._end_fan(number, fan)
             return
-        duration = max(0.0, head["at"] - self.ledger.started[number])
+        duration = max(0.0, at - self.ledger.started[number])
         ids = artifact_ids(outputs)
         self._journal.emit(
-            NodeCompleted(**head, node=name, seconds=duration, work=seconds, artifacts=ids), stored
+            NodeCompleted(
+                run=run, sequence=sequence, at=at, node=name, seconds=duration, work=seconds, artifacts=ids
+            ),
+            stored,
         )
-        if self._readers[number]:
-            self._outputs[number] = outputs
+        self._frontier.completed(number, outputs)
         inside = self._inside.get(self._graph.of[number])
         if inside is not None:
             inside.work += seconds
@@ -483,81 +471,20 @@ class Scheduler:
 
     # -- readiness ------------------------------------------------------------------------------------
 
-    def _open(self, instance: Instance) -> None:
-        """Run the nodes of a workflow that can run, and then those that can run after them."""
-        over = [number for number in instance.order if self.ledger.over(number)]
-        self._left[instance] = len(instance.plan.nodes) - len(over)
-        if not self._left[instance]:
-            self._ended.append(instance)
-        for number in over:
-            self._take_leave(number)
-        roots = [number for number in instance.order if not self._graph.parents[number]]
-        failed = [number for number in roots if not self.ledger.over(number) and not self._due(number)]
-        for number in over + failed:
-            self._release(number)
+    def _ready(self, number: int, given: dict[str, bytes]) -> None:
+        """A node may run."""
+        self._given[number] = given
+        self._push(number, -1)
 
     def _settle(self, number: int) -> None:
         """A node has reached an end: see to those that wait for it."""
-        self._count(number)
+        self._forget(number)
+        self._frontier.settle(number)
+
+    def _forget(self, number: int) -> None:
         self._given.pop(number, None)
         self._fans.pop(number, None)
         self.feed.settle(self._nodes[number].id)
-        self._release(number)
-
-    def _count(self, number: int) -> None:
-        """A node has ended, and perhaps the workflow that it belongs to."""
-        instance = self._graph.of[number]
-        self._left[instance] -= 1
-        if not self._left[instance]:
-            self._ended.append(instance)
-
-    def _release(self, number: int) -> None:
-        """Count a node that has ended; iterative, because skipping may run down a long chain."""
-        ended = [number]
-        states = self.ledger.state
-        while ended:
-            for child in self._graph.children[ended.pop()]:
-                self._waits[child] -= 1
-                due = not self._waits[child] or self._eager(child)
-                if due and states[child] is NodeState.PENDING and not self._due(child):
-                    ended.append(child)
-
-    def _eager(self, number: int) -> bool:
-        """Whether a node may run before every node before it has ended."""
-        node = self._nodes[number]
-        return isinstance(node, JoinNode) and node.wait != "all"
-
-    def _due(self, number: int) -> bool:
-        """What a node waits for has ended: make it ready, or skip it; whether it did not end with that."""
-        node, given = self._nodes[number], None
-        name = node.id
-        try:
-            if isinstance(node, JoinNode):
-                given = self._wiring.gather_join(number, node, self._outputs, self.ledger)
-                if given is None:
-                    return True
-            else:
-                given = self._wiring.gather(number, self._outputs, self.ledger.state)
-        except SymphonyError as error:
-            head = self._journal.head()
-            self._journal.emit(NodeFailed(**head, node=name, error=loggable(error.payload())))
-        self._take_leave(number)
-        if isinstance(given, dict):
-            self._given[number] = given
-            self.ledger.ready(number)
-            self._push(number, -1)
-            return True
-        if given is not None:
-            self._journal.emit(NodeSkipped(**self._journal.head(), node=name, reason=given))
-        self._count(number)
-        return False
-
-    def _take_leave(self, number: int) -> None:
-        """Let go of the outputs that no other node waits for any more once this one does not."""
-        for parent in self._graph.parents[number]:
-            self._readers[parent] -= 1
-            if not self._readers[parent]:
-                self._outputs[parent] = None
 
     def _push(self, number: int, item: int) -> None:
         self._dispatcher.push(self._graph.priority[number], (number, item))
@@ -587,6 +514,9 @@ class Scheduler:
         self._take(number, -1, attempt, outputs, 0.0)
 
     def _ask(self, number: int, node: ApprovalNode) -> None:
+        if number in self.ledger.answers:  # given while the run was paused
+            self._answered(number)
+            return
         until = self.ledger.deadlines.get(number, 0.0)
         if node.timeout is not None and not until:
             until = time.time() + node.timeout
@@ -599,13 +529,11 @@ class Scheduler:
                 until=until,
             )
         )
-        if number in self.ledger.answers:  # given while the run was paused
-            self._answered(number)
-        elif until:
-            self._limit(number, until - time.time(), lambda: self._not_answered(number, node))
+        if until:
+            self._deadlines.set(number, until - time.time(), lambda: self._not_answered(number, node))
 
     def _answered(self, number: int) -> None:
-        self._unlimit(number)
+        self._deadlines.clear(number)
         answer = self.ledger.answers[number]
         approved = answer.command == "approve"
         facts = {"approved": approved, "by": answer.actor, "comment": answer.comment, "at": answer.at}
@@ -627,6 +555,7 @@ class Scheduler:
         else:
             self._journal.steer(node.on_timeout, "", node.id, late)
             self._answered(number)
+        self._wake()
 
     def _fan_out(self, number: int, node: MapNode | LoopNode, attempt: int) -> None:
         head, given = self._journal.head(), self._given[number]
@@ -673,50 +602,37 @@ class Scheduler:
         except SymphonyError as error:
             self._failed(number, item, attempt, error.payload(), retryable=False)
             return
-        self._make_room()
+        self.ledger.grow()
+        self._attempts_before += [0] * (len(self._nodes) - len(self._attempts_before))
         self._wiring.wire(instance, given)
-        kept = getattr(node, "retry", ONCE).attempts > 1  # outputs are needed again where it is tried again
-        for one in instance.numbers:
-            self._waits[one] = len(graph.parents[one])
-            self._readers[one] = len(graph.children[one]) + kept
-        for output in instance.workflow.outputs:
-            self._readers[instance.number(output.node)] += 1
         self._inside[instance] = _Inside(attempt)
         timeout = getattr(node, "timeout", None)
         if timeout is not None:
-            self._limit(instance, timeout, lambda: self._late(instance, timeout))
-        self._open(instance)
+            self._deadlines.set(instance, timeout, lambda: self._late(instance, timeout))
+        self._frontier.open(instance, keep=self._tried_again(number))
         self._wake()
 
-    def _make_room(self) -> None:
-        """Follow the graph, which has grown."""
-        self.ledger.grow()
-        more = len(self._nodes) - len(self._waits)
-        self._outputs += [None] * more
-        for counts in (self._waits, self._readers, self._attempts_before):
-            counts += [0] * more
+    def _tried_again(self, number: int) -> bool:
+        """Whether a workflow that a node runs may be begun again where it failed."""
+        return getattr(self._nodes[number], "retry", ONCE).attempts > 1
 
     def _leave(self, instance: Instance) -> None:
         """Take what a workflow gave all of whose nodes have ended."""
         inside = self._inside.get(instance)
-        if inside is None or self._left[instance]:  # given up, or some of it runs again
+        if inside is None or self._frontier.left[instance]:  # given up, or some of it runs again
             return
-        del self._inside[instance], self._left[instance]
-        self._unlimit(instance)
+        del self._inside[instance], self._frontier.left[instance]
+        self._deadlines.clear(instance)
         owner, item = instance.owner, instance.item
         error = inside.error or self._what_failed(instance)
         if error is not None:
+            if not self._tried_again(owner):
+                self._frontier.close(instance)
             self._failed(owner, item, inside.attempt, error, retryable=inside.error is None)
             return
-        outputs = {}
-        for output in instance.workflow.outputs:
-            value = (self._outputs[instance.number(output.node)] or {}).get(output.port)
-            if value is not None:
-                outputs[output.name] = value
-            elif item >= 0:  # items all look alike
-                outputs[output.name] = NULL
-        for number in instance.numbers:
-            self._outputs[number] = None
+        outputs = self._frontier.close(instance)
+        if item >= 0:  # items all look alike
+            outputs = {output.name: NULL for output in instance.workflow.outputs} | outputs
         self._take(owner, item, inside.attempt, outputs, inside.work)
 
     def _what_failed(self, instance: Instance) -> ErrorPayload | None:
@@ -737,25 +653,23 @@ class Scheduler:
         """Let nothing of a node happen any more; its end is noted by whoever asks for that."""
         for key in [key for key in self._timers if key[0] == number]:
             self._timers.pop(key).cancel()
-        self._unlimit(number)
+        self._deadlines.clear(number)
         self._dispatcher.withdraw(number, self._nodes[number].id)
         for instance in self._graph.inner(number):
             if self._inside.pop(instance, None) is not None:
                 self._abandon(instance, why)
-                del self._left[instance]
+                del self._frontier.left[instance]
 
     def _abandon(self, instance: Instance, why: str) -> None:
         """Skip all that is left of a workflow."""
-        self._unlimit(instance)
+        self._deadlines.clear(instance)
         for number in instance.numbers:
             if not self.ledger.over(number):
                 self._give_up(number, why)
                 name = self._nodes[number].id
                 self._journal.emit(NodeSkipped(**self._journal.head(), node=name, reason=why))
-                self._given.pop(number, None)
-                self._fans.pop(number, None)
-                self.feed.settle(name)
-        self._left[instance] = 0
+                self._forget(number)
+        self._frontier.left[instance] = 0
 
     def _late(self, instance: Instance, timeout: float) -> None:
         """A workflow had time enough to end."""
@@ -768,25 +682,8 @@ class Scheduler:
         ).payload()
         self._inside[instance].error = error
         self._abandon(instance, error.message)
-        self._ended.append(instance)
-
-    # -- deadlines ------------------------------------------------------------------------------------
-
-    def _limit(self, what: Instance | int, seconds: float, late: Callable[[], None]) -> None:
-        """Give a workflow, or the person that a node has asked, so much time."""
-        self._deadlines[what] = self._loop.call_later(max(0.0, seconds), self._expire, what, late)
-
-    def _unlimit(self, what: Instance | int) -> None:
-        timer = self._deadlines.pop(what, None)
-        if timer is not None:
-            timer.cancel()
-
-    def _expire(self, what: Instance | int, late: Callable[[], None]) -> None:
-        if self.stopping:  # a pause may be taken back
-            self._overdue.append((what, late))
-        elif self._deadlines.pop(what, None) is not None:
-            late()
-            self._wake()
+        self._frontier.ended.append(instance)
+        self._wake()
 
     # -- the end --------------------------------------------------------------------------------------
 
@@ -794,7 +691,7 @@ class Scheduler:
         if self.stalled:
             return
         self._log_failure = error
-        for timer in [*self._timers.values(), *self._deadlines.values()]:
+        for timer in self._timers.values():
             timer.cancel()
         if self._journal.final is not None:
             self._journal.stall(error)
@@ -804,16 +701,18 @@ class Scheduler:
         if not self._dispatcher.idle or self._storing or self._journal.final is not None or self.stalled:
             return
         if self._log_failure is not None:
+            self._deadlines.close()
             self._dispatcher.close()
             self._journal.stall(self._log_failure)
         elif self._stop is not None:
+            self._deadlines.close()
             self._dispatcher.close()
             head = self._journal.head()
             if self._stop == "cancel":
                 self._journal.end(RunCancelled(**head), RunState.CANCELLED)
             else:
                 self._journal.end(RunPaused(**head, reason=self._reason), RunState.PAUSED)
-        elif not self._left[self._graph.top]:
+        elif not self._frontier.left[self._graph.top]:
             self._finish()
         elif self.ledger.waiting and self.ledger.run_state is RunState.RUNNING and self._stuck:
             nodes = tuple(self._nodes[number].id for number in sorted(self.ledger.waiting))
@@ -825,8 +724,6 @@ class Scheduler:
         return self._dispatcher.empty and not self._timers
 
     def _finish(self) -> None:
-        for timer in self._deadlines.values():
-            timer.cancel()
         states, order = self.ledger.state, self._graph.top.order
         failed = [number for number in order if states[number] is NodeState.FAILED]
         if not failed:

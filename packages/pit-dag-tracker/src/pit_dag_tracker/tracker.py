@@ -388,21 +388,20 @@ class Tracker:
             again = may_retry(live.ledger, steered, out=live.out)
             live.flush()
             await asyncio.wrap_future(self._log.flush())
-            remains = await asyncio.to_thread(self._what_it_takes, command.run, steered, again)
+            remains = await asyncio.to_thread(self._what_it_takes, live.ledger.graph, steered, again)
             if self._live.get(command.run) is not live or live.stopped:
                 raise wrong_state(command.run, "ended meanwhile", "Ask again.")
             if may_retry(live.ledger, steered, out=live.out) == again:
                 live.retry(command.node, command.actor, again, remains)
                 return
 
-    def _what_it_takes(self, run: str, steered: RunSteered, again: Sequence[int]) -> Remains:
-        _, ledger, (_, remains) = self._replay(run)
+    def _what_it_takes(self, graph: Graph, steered: RunSteered, again: Sequence[int]) -> Remains:
+        """What nodes of a run under way need from its log to run again; named by their numbers in its graph."""
+        _, ledger, (_, remains) = self._replay(steered.run)
         replay([(steered, NOTHING)], ledger, remains)
-        graph, live = ledger.graph, self._live[run].ledger.graph
-        reload(
-            remains, ledger, Spill(self._services, run), [graph.index[live.nodes[one].id] for one in again]
-        )
-        return renumbered(remains, graph, live)
+        numbers = [ledger.graph.index[graph.nodes[number].id] for number in again]
+        reload(remains, ledger, Spill(self._services, steered.run), numbers)
+        return renumbered(remains, ledger.graph, graph)
 
     async def _begin(
         self,
