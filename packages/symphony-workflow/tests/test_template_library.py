@@ -270,9 +270,6 @@ def test_the_distance_of_words_counts_letters_and_swaps(left, right, steps):
 
 
 def test_importing_the_model_imports_no_templates():
-    code = (
-        "import sys, symphony_workflow\n"
-        "print([name for name in ('symphony_workflow.templates', 'sqlite3', 'packaging.version') if name in sys.modules])"
-    )
+    code = "import sys, symphony_workflow; print([name for name in sys.modules if 'templates' in name])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
