@@ -154,10 +154,16 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
-    """Feed a million hostile frames, or FUZZ_CASES, to what reads them; FUZZ_SEED draws others."""
+    """Feed a million hostile frames, or FUZZ_CASES, to what reads them; FUZZ_SEED draws others.
+
+    Then draw SYMPHONY_FUZZ_EXAMPLES, or 1,000, sequences of commands and results for the states of runs.
+    """
     install(session)
     cases = os.environ.get("FUZZ_CASES", "1000000")
     session.run("python", "packages/symphony-ipc/tests/fuzz_frames.py", env={"FUZZ_CASES": cases})
+    examples = os.environ.get("SYMPHONY_FUZZ_EXAMPLES", "1000")
+    states = "packages/pit-dag-tracker/tests/test_state_machine.py"
+    session.run("pytest", "--timeout=0", states, env={"SYMPHONY_FUZZ_EXAMPLES": examples})
 
 
 @nox.session
