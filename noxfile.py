@@ -156,14 +156,25 @@ def bench(session: nox.Session) -> None:
 def fuzz(session: nox.Session) -> None:
     """Feed a million hostile frames, or FUZZ_CASES, to what reads them; FUZZ_SEED draws others.
 
-    Then draw SYMPHONY_FUZZ_EXAMPLES, or 1,000, sequences of commands and results for the states of runs.
+    Then try the properties of workflows with 10,000 examples each, or FUZZ_EXAMPLES, and the states of runs with a
+    tenth of that, each of which is a whole run.
     """
     install(session)
     cases = os.environ.get("FUZZ_CASES", "1000000")
     session.run("python", "packages/symphony-ipc/tests/fuzz_frames.py", env={"FUZZ_CASES": cases})
-    examples = os.environ.get("SYMPHONY_FUZZ_EXAMPLES", "1000")
+    examples = os.environ.get("FUZZ_EXAMPLES", "10000")
+    options = ["-n", "2", "-m", "hypothesis", "--timeout", "0"]
+    session.run("pytest", *options, "packages/symphony-workflow", env={"FUZZ_EXAMPLES": examples})
     states = "packages/pit-dag-tracker/tests/test_state_machine.py"
-    session.run("pytest", "--timeout=0", states, env={"SYMPHONY_FUZZ_EXAMPLES": examples})
+    session.run("pytest", "--timeout", "0", states, env={"FUZZ_EXAMPLES": str(max(20, int(examples) // 10))})
+
+
+@nox.session
+def cwl(session: nox.Session) -> None:
+    """Let CWL's own checker look at the CWL that is written."""
+    install(session)
+    session.run_install("uv", "pip", "install", "--quiet", "--only-binary", ":all:", "cwltool")
+    session.run("pytest", "packages/symphony-workflow-formats/tests/test_cwl.py", "-k", "cwltool")
 
 
 @nox.session

@@ -37,6 +37,8 @@ from symphony_sdk.testing.contracts.dag_tracker import DagTrackerContract
 from symphony_sdk.testing.contracts.transport import TransportContract
 from symphony_workflow import SCHEMA
 from symphony_workflow.document_schema import document_schema
+from symphony_workflow.templates import FORMAT, Template
+from symphony_workflow.templates.parameters import KEYWORDS
 
 PAGES = Path(__file__).parent
 SCHEMA_FILE = (
@@ -261,6 +263,22 @@ def testing_kit() -> Iterator[str]:
         yield _documented(contract.__name__, contract)
 
 
+def template_file() -> Iterator[str]:
+    """What stands in a template file and in one of its parameters."""
+    yield "## Top level\n"
+    yield table(("key", "meaning"), [(f"`{key}`", text) for key, text in _template_keys().items()])
+    yield "## `parameters`\n"
+    yield "The JSON Schema of the values that a parameter takes, and two keys of templates:\n"
+    rows = [(f"`{key}`", takes or "any value") for key, takes in KEYWORDS.items()]
+    yield table(("key", "value"), [*rows, ("`default`", "any value that fits"), ("`group`", "text")])
+
+
+def _template_keys() -> dict[str, str]:
+    about = arguments(Template)
+    keys = {"template": f"The version of this format, always {FORMAT}."}
+    return keys | {key: text for key, text in about.items() if key != "extra"}
+
+
 GENERATED: Mapping[str, Callable[[], Iterable[str]]] = {
     function.__name__.replace("_", "-"): function
     for function in (
@@ -274,6 +292,7 @@ GENERATED: Mapping[str, Callable[[], Iterable[str]]] = {
         exit_codes,
         settings,
         workflow_file,
+        template_file,
         event_types,
         message_types,
         envelope_fields,

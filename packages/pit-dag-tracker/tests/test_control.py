@@ -379,6 +379,46 @@ def test_a_sub_workflow_fails_with_its_nodes_and_goes_on_from_there_when_resumed
     desk.play(story())
 
 
+def test_what_a_workflow_is_to_give_is_kept_over_a_restart_in_the_middle_of_it(desk):
+    gate = asyncio.Event()
+
+    @desk.operation("slow")
+    async def slow(call):
+        await gate.wait()
+        return {"result": 1}
+
+    both = desk.flow(
+        {"fast": "echo", "slow": "slow"},
+        ["$inputs.x -> fast.x"],
+        inputs={"x": {}},
+        outputs={"out": "fast.result"},
+    )
+    flow = desk.flow(
+        {"each": {"control": "map", "uses": "#both", "over": "x", "params": {"x": [7]}},
+         "sub": {"control": "subworkflow", "uses": "#both", "params": {"x": 8}}},
+        outputs={"each": "each.results", "sub": "sub.out"},
+        workflows={"both": both},
+    )  # fmt: skip
+
+    async def story():
+        async with desk.open() as tracker:
+            run = await tracker.start(desk.request(flow))
+            done = []
+            async for event in tracker.events(run):
+                done += [event.node] if isinstance(event, NodeCompleted) else []
+                if {"each[0]/fast", "sub/fast"} <= set(done):
+                    break
+        gate.set()
+        desk.executor.calls.clear()
+        async with desk.open() as tracker:
+            await tracker.resume(run)
+            assert isinstance((await desk.follow(tracker, run))[-1], RunCompleted)
+            assert await desk.outputs(tracker, run) == {"each": [7], "sub": 8}
+        assert sorted(desk.called()) == ["each[0]/slow", "sub/slow"]
+
+    desk.play(story())
+
+
 def test_a_map_over_a_workflow_collects_the_items_that_failed_and_a_resume_leaves_them(desk):
     @desk.operation("maybe")
     async def maybe(call, x):

@@ -487,3 +487,21 @@ def test_a_fault_beside_sound_edges_has_the_place_of_the_file():
         from_document(broken(edges=edges))
     paths = [fault["path"] for fault in refused.value.details["faults"]]
     assert paths == ["edges[1].kind", "edges[3]", "edges[4]", "edges[4]"]
+
+
+def test_hostile_files_are_refused_in_bounded_memory():
+    script = Path(__file__).with_name("hostile_files.py")
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == {
+        "a million unknown keys": ["read", 0],
+        "nodes of no kind": ["SYM-W004", 30_000],
+        "nodes of a misspelt kind": ["SYM-W004", 30_000],
+        "edges without ends": ["SYM-W004", 60_000],
+        "workflows without nodes": ["SYM-W004", 30_000],
+        "a kind of a million letters": ["SYM-W004", 1],
+        "a kind of a million items": ["SYM-W004", 1],
+        "nothing but brackets": ["SYM-W003", 0],
+        "a number of a million digits": ["SYM-W003", 0],
+        "one key thousands of times": ["SYM-W003", 0],
+        "values that nest too deep": ["SYM-W004", 1],
+    }

@@ -424,7 +424,8 @@ CATALOGUE: dict[str, ErrorCode] = {
         "Expression takes too much",
         "With the values of this run, evaluating an expression may take more work or memory than is allowed: "
         "macros inside of macros over long lists, `map` or `filter` over more than about 1,500 items, or "
-        "texts that grow. An operator is the place for such work.",
+        "texts that grow. So may a value that holds more than a million others, or nests more than 100 deep. An "
+        "operator is the place for such work.",
     ),
     "SYM-W072": ErrorCode(
         "Workflow cannot be written as Python",

@@ -11,7 +11,7 @@ from symphony_sdk.errors import WorkflowError
 
 MAX_JSON = 64 << 20
 """The largest JSON file that is read, in bytes."""
-MAX_YAML = 4 << 20
+MAX_YAML = 2 << 20
 """The largest YAML file that is read, in bytes."""
 MAX_DEPTH = 48
 """How deeply lists and objects may nest."""

@@ -1,7 +1,9 @@
 """Says what is wrong with a document, in words for whoever wrote it by hand."""
 
 import difflib
+import reprlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, TypedDict
 
 from pydantic import ValidationError
@@ -114,6 +116,7 @@ _NAMES = {
     ),
 }
 _KINDS = ("instrument", "operator", "control")
+_LONGEST_NAME = 64  # what is longer is near no name that a file may have, and would take long to compare
 _CONTROLS = tuple(name for name in NODE_KINDS if name not in _KINDS)
 
 
@@ -172,7 +175,7 @@ def _unknown_kind(path: str, place: tuple[int | str, ...], found: Any) -> Fault:
     return Fault(
         path=f"{path}.{key}",
         message=f"found {_show(found[key])}, expected {_one_of(known)}",
-        hint=_nearest(str(found[key]), known),
+        hint=_nearest(found[key], known) if isinstance(found[key], str) else "",
     )
 
 
@@ -187,12 +190,15 @@ def _one_of(names: tuple[str, ...]) -> str:
     return " or ".join(f'"{name}"' for name in names)
 
 
+@lru_cache(maxsize=1024)  # a file that is wrong in one place is often wrong there a hundred thousand times
 def _nearest(name: str, known: tuple[str, ...]) -> str:
     """A hint that names the nearest known name; empty where none is near."""
-    close = difflib.get_close_matches(name, known, n=1)
+    close = difflib.get_close_matches(name, known, n=1) if len(name) <= _LONGEST_NAME else []
     return f"Did you mean {close[0]!r}?" if close else ""
 
 
 def _show(value: Any) -> str:
-    text = repr(value)
+    shown = reprlib.Repr()
+    shown.maxstring = shown.maxother = shown.maxlong = 80
+    text = shown.repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
