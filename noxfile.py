@@ -156,7 +156,8 @@ def bench(session: nox.Session) -> None:
 def fuzz(session: nox.Session) -> None:
     """Feed a million hostile frames, or FUZZ_CASES, to what reads them; FUZZ_SEED draws others.
 
-    Then try the properties of workflows with 10,000 examples each, or FUZZ_EXAMPLES.
+    Then try the properties of workflows with 10,000 examples each, or FUZZ_EXAMPLES, and the states of runs with a
+    tenth of that, each of which is a whole run.
     """
     install(session)
     cases = os.environ.get("FUZZ_CASES", "1000000")
@@ -164,6 +165,8 @@ def fuzz(session: nox.Session) -> None:
     examples = os.environ.get("FUZZ_EXAMPLES", "10000")
     options = ["-n", "2", "-m", "hypothesis", "--timeout", "0"]
     session.run("pytest", *options, "packages/symphony-workflow", env={"FUZZ_EXAMPLES": examples})
+    states = "packages/pit-dag-tracker/tests/test_state_machine.py"
+    session.run("pytest", "--timeout", "0", states, env={"FUZZ_EXAMPLES": str(max(20, int(examples) // 10))})
 
 
 @nox.session

@@ -189,7 +189,7 @@ def test_no_sequence_of_commands_and_results_leads_out_of_the_tables(new_desk):
     run_state_machine_as_test(
         Steered,
         settings=settings(
-            max_examples=int(os.environ.get("SYMPHONY_FUZZ_EXAMPLES", "20")),
+            max_examples=int(os.environ.get("FUZZ_EXAMPLES", "20")),
             stateful_step_count=20,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow],
