@@ -154,10 +154,24 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
-    """Feed a million hostile frames, or FUZZ_CASES, to what reads them; FUZZ_SEED draws others."""
+    """Feed a million hostile frames, or FUZZ_CASES, to what reads them; FUZZ_SEED draws others.
+
+    Then try the properties of workflows with 10,000 examples each, or FUZZ_EXAMPLES.
+    """
     install(session)
     cases = os.environ.get("FUZZ_CASES", "1000000")
     session.run("python", "packages/symphony-ipc/tests/fuzz_frames.py", env={"FUZZ_CASES": cases})
+    examples = os.environ.get("FUZZ_EXAMPLES", "10000")
+    options = ["-n", "2", "-m", "hypothesis", "--timeout", "0"]
+    session.run("pytest", *options, "packages/symphony-workflow", env={"FUZZ_EXAMPLES": examples})
+
+
+@nox.session
+def cwl(session: nox.Session) -> None:
+    """Let CWL's own checker look at the CWL that is written."""
+    install(session)
+    session.run_install("uv", "pip", "install", "--quiet", "--only-binary", ":all:", "cwltool")
+    session.run("pytest", "packages/symphony-workflow-formats/tests/test_cwl.py", "-k", "cwltool")
 
 
 @nox.session

@@ -33,9 +33,12 @@ from symphony_sdk.permissions import FEATURES, VARIABLES
 from symphony_sdk.testing import fakes
 from symphony_sdk.testing.contracts.artifact_store import ArtifactStoreContract
 from symphony_sdk.testing.contracts.bus import BusContract
+from symphony_sdk.testing.contracts.dag_tracker import DagTrackerContract
 from symphony_sdk.testing.contracts.transport import TransportContract
 from symphony_workflow import SCHEMA
 from symphony_workflow.document_schema import document_schema
+from symphony_workflow.templates import FORMAT, Template
+from symphony_workflow.templates.parameters import KEYWORDS
 
 PAGES = Path(__file__).parent
 SCHEMA_FILE = (
@@ -256,8 +259,24 @@ def testing_kit() -> Iterator[str]:
     for module in (testing, fakes):
         for name in module.__all__:
             yield _documented(name, getattr(module, name))
-    for contract in (ArtifactStoreContract, BusContract, TransportContract):
+    for contract in (ArtifactStoreContract, BusContract, DagTrackerContract, TransportContract):
         yield _documented(contract.__name__, contract)
+
+
+def template_file() -> Iterator[str]:
+    """What stands in a template file and in one of its parameters."""
+    yield "## Top level\n"
+    yield table(("key", "meaning"), [(f"`{key}`", text) for key, text in _template_keys().items()])
+    yield "## `parameters`\n"
+    yield "The JSON Schema of the values that a parameter takes, and two keys of templates:\n"
+    rows = [(f"`{key}`", takes or "any value") for key, takes in KEYWORDS.items()]
+    yield table(("key", "value"), [*rows, ("`default`", "any value that fits"), ("`group`", "text")])
+
+
+def _template_keys() -> dict[str, str]:
+    about = arguments(Template)
+    keys = {"template": f"The version of this format, always {FORMAT}."}
+    return keys | {key: text for key, text in about.items() if key != "extra"}
 
 
 GENERATED: Mapping[str, Callable[[], Iterable[str]]] = {
@@ -273,6 +292,7 @@ GENERATED: Mapping[str, Callable[[], Iterable[str]]] = {
         exit_codes,
         settings,
         workflow_file,
+        template_file,
         event_types,
         message_types,
         envelope_fields,
@@ -386,6 +406,7 @@ def _default(field: Mapping[str, Any], required: bool) -> str:
 
 
 if __name__ == "__main__":
-    SCHEMA_FILE.write_text(schema_text(), "utf-8")
+    if SCHEMA_FILE.parent.is_dir():  # a copy of this folder alone has no packages beside it
+        SCHEMA_FILE.write_text(schema_text(), "utf-8")
     for file in sorted(PAGES.glob("*.md")):
         file.write_text(renewed(file.read_text("utf-8")), "utf-8")

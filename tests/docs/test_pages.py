@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import shlex
@@ -11,7 +12,7 @@ from markdown.extensions.toc import slugify
 from symphony_host.cli.commands import COMMANDS
 from symphony_host.configuration import Settings, load_settings
 from symphony_sdk import manifest
-from symphony_workflow import loads
+from symphony_workflow import loads, templates
 
 _LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)")
 _RUNNER = """
@@ -121,7 +122,10 @@ def test_every_manifest_workflow_and_configuration_on_a_page_is_valid(pages, tmp
     config = tmp_path / "config.toml"
     for name, page in pages.items():
         for block in page.blocks:
-            if block.language == "json":
+            if block.language == "json" and "template" in json.loads(block.text):
+                assert templates.check_template(templates.loads(block.text)) == []
+                checked.add("template")
+            elif block.language == "json":
                 assert loads(block.text).nodes
                 checked.add("workflow")
             elif block.language == "toml":
@@ -133,7 +137,7 @@ def test_every_manifest_workflow_and_configuration_on_a_page_is_valid(pages, tmp
                     config.write_text(block.text, "utf-8")
                     assert load_settings(file=config, environ={}).file == config
                     checked.add("configuration")
-    assert checked == {"workflow", "manifest", "configuration"}
+    assert checked == {"workflow", "template", "manifest", "configuration"}
 
 
 def test_every_command_on_a_page_exists_with_its_options(pages):
@@ -151,7 +155,7 @@ def check_command(page: str, words: list[str]) -> None:
     assert words[0] in COMMANDS, f"{page}: symphony {words[0]}"
     module, _, attribute = COMMANDS[words[0]].target.partition(":")
     command, rest = getattr(import_module(module), attribute), words[1:]
-    if isinstance(command, click.Group):
+    if isinstance(command, click.Group) and (rest or not command.invoke_without_command):
         child = command.get_command(click.Context(command), rest[0])
         assert child is not None, f"{page}: symphony {' '.join(words)}"
         command, rest = child, rest[1:]

@@ -36,6 +36,7 @@ MANIFEST_HEADINGS = {
     manifest.ResourcesSection: "`[resources]`",
     manifest.ConfigSection: "`[config]`",
     manifest.Setting: "`[config.properties.NAME]`",
+    manifest.TemplatesSection: "`[templates]`",
     manifest.MarketplaceSection: "`[marketplace]`",
 }
 

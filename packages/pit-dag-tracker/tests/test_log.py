@@ -211,3 +211,25 @@ def test_the_start_of_a_run_is_durable_when_start_returns(desk, tmp_path):
             assert tracker._log._reader.execute("PRAGMA synchronous").fetchone() == (2,)
 
     desk.play(story())
+
+
+def test_a_log_of_the_version_before_is_read_and_its_runs_go_on(desk):
+    async def fail():
+        async with desk.open() as tracker:
+            return (await desk.run(tracker, desk.flow({"a": "echo", "b": "boom"}, ["a -> b"])))[0]
+
+    async def go_on(run):
+        async with desk.open() as tracker:
+            assert await tracker.history() == []  # nobody wrote one then
+            await tracker.retry(run, actor="ada")
+            await desk.follow(tracker, run)
+            assert [entry.command for entry in await tracker.history()] == ["retry"]
+
+    run = desk.play(fail())
+    with sqlite3.connect(desk.directory / "runs.sqlite", isolation_level=None) as connection:
+        for table in ("history", "mailbox", "paces"):
+            connection.execute(f"DROP TABLE {table}")
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    desk.play(go_on(run))
+    assert desk.called() == ["a", "b", "b"]

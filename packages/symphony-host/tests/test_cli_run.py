@@ -244,8 +244,8 @@ def test_validate_tells_every_fault_with_its_node_and_ends_with_code_1(
     (tmp_path / "broken.json").write_text(json.dumps(broken))
     assert run(["validate", "broken.json"]) == 1
     out = capsys.readouterr().out
-    assert "broken.json, node shout" in out
-    assert "broken.json, node lost" in out
+    assert "broken.json:1, node shout" in out
+    assert "broken.json:1, node lost" in out
     assert run(["validate", "broken.json", "--json"]) == 1
     findings = json.loads(capsys.readouterr().out)["findings"]
     assert {"shout", "lost"} <= {finding["node"] for finding in findings}
@@ -254,6 +254,51 @@ def test_validate_tells_every_fault_with_its_node_and_ends_with_code_1(
 def test_validate_prints_the_json_schema_of_workflow_files(capsys: Any) -> None:
     assert run(["validate", "--schema"]) == 0
     assert json.loads(capsys.readouterr().out)["$id"] == "urn:symphony:workflow:2"
+
+
+def test_validate_tells_the_line_of_each_fault_and_shows_those_of_a_kind_together(
+    host: FakeHost, capsys: Any, tmp_path: Any
+) -> None:
+    nodes = {f"n{number}": {"kind": "operator", "uses": "a.b.c"} for number in range(12)}
+    edges = [{"from": "n0.x", "to": "n1.y"}, {"kind": "control", "from": "n1", "to": "gone"}]
+    inner = {"nodes": {"deep": {"kind": "operator", "uses": "a.b.d"}}}
+    document = {
+        **FLOW,
+        "inputs": {},
+        "outputs": {},
+        "nodes": nodes,
+        "edges": edges,
+        "workflows": {"in": inner},
+    }
+    text = json.dumps(document, indent=1)
+    (tmp_path / "broken.json").write_text(text)
+    assert run(["validate", "broken.json"]) == 1
+    out = capsys.readouterr().out
+    lines = text.splitlines()
+    third = next(number for number, line in enumerate(lines, 1) if '"n3"' in line)
+    assert f"broken.json:{third}, node n3" in out
+    assert "error[SYM-W013]: 3 more" in out
+    assert run(["validate", "broken.json", "--json"]) == 1
+    findings = json.loads(capsys.readouterr().out)["findings"]
+    line_of = {(one["workflow"], one["node"]): one["line"] for one in findings}
+    assert lines[line_of["", "gone"] - 1] == "  {"
+    assert '"kind": "control"' in lines[line_of["", "gone"]]
+    assert '"deep"' in lines[line_of["in", "deep"] - 1]
+
+
+def test_validate_lists_what_the_extensions_of_the_nodes_ask_to_be_allowed(
+    host: FakeHost, capsys: Any, tmp_path: Any
+) -> None:
+    nodes = {"walk": {"kind": "operator", "uses": "symphony.files.walk", "params": {"path": "."}}}
+    (tmp_path / "walk.json").write_text(json.dumps({"schema": 1, "id": "walk", "nodes": nodes}))
+    run(["validate", "walk.json"])
+    out = capsys.readouterr().out
+    assert "permissions that its extensions ask for" in out
+    run(["validate", "walk.json", "--json"])
+    (needed, *_) = json.loads(capsys.readouterr().out)["permissions"]
+    assert (needed["extension"], needed["nodes"]) == ("symphony.files", ["walk"])
+    assert needed["permission"].startswith("file:")
+    assert needed["reason"]
 
 
 def test_validate_of_a_sound_workflow_ends_with_code_0(host: FakeHost, capsys: Any) -> None:

@@ -1,7 +1,10 @@
 """The commands under `symphony runs` on a host whose parts are fakes."""
 
+import asyncio
 import getpass
 import json
+import os
+import signal
 import sys
 from contextlib import asynccontextmanager
 from types import ModuleType, SimpleNamespace
@@ -80,8 +83,6 @@ def started(host: FakeHost, capsys: Any) -> None:
 def paused(host: FakeHost, capsys: Any, **tracker: Any) -> None:
     """`run-1`, which does not end by itself."""
     host.use(FakeDagTracker(host.work, **tracker))
-    import asyncio
-
     from symphony_workflow import loads
 
     asyncio.run(host.core.start(loads(json.dumps(FLOW)), {"text": "hey"}))
@@ -224,9 +225,6 @@ def test_watch_ends_with_the_state_of_the_run(host: FakeHost, capsys: Any) -> No
 
 
 def test_ctrl_c_only_stops_watching(host: FakeHost, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
-    import signal
-
     from symphony_host.cli.displays import Silence
 
     class Pressing(Silence):
@@ -256,3 +254,33 @@ def test_diff_tells_only_what_is_different(host: FakeHost, started: None, capsys
     assert ["run", "state", "completed", "failed"] in lines
     assert ["outputs", "loud", "HEY", "-"] in lines
     assert ["node", "shout", "state", "completed", "failed"] in lines
+
+
+def test_the_history_tells_the_newest_entries_unless_it_goes_on_from_one(
+    host: FakeHost, started: None, capsys: Any
+) -> None:
+    for _ in range(3):
+        assert run(["runs", "retry", "run-1", "shout", "-q"]) == 0
+    capsys.readouterr()
+    for options, numbers in (([], [3, 4]), (["--after", "2"], [3, 4]), (["--after", "4"], [])):
+        assert run(["runs", "history", "run-1", "--limit", "2", "--json", *options]) == 0
+        assert [one["id"] for one in json.loads(capsys.readouterr().out)] == numbers
+
+
+def test_a_run_that_asks_is_told_on_plain_lines_with_how_to_answer(host: FakeHost, capsys: Any) -> None:
+    host.use(FakeDagTracker(host.work, asks="shout"))
+    real = host.tracker.start
+
+    async def start(request: RunRequest) -> str:
+        run_id = await real(request)
+        asyncio.get_running_loop().call_soon(
+            lambda: answers.append(asyncio.ensure_future(host.core.answer(run_id, "shout", True, by="bob")))
+        )
+        return run_id
+
+    answers: list[Any] = []
+    host.tracker.start = start  # type: ignore[method-assign]
+    assert run(["run", "flow.json", "--input", "text=hey"]) == 0
+    out = capsys.readouterr().out
+    assert "waits: Go on? (symphony runs approve run-1 shout)" in out
+    assert "run-1 completed" in out

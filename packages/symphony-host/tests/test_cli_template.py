@@ -22,7 +22,7 @@ TEMPLATE = {
         "depth": {"type": "integer", "minimum": 1, "default": 2, "group": "Walk"},
     },
     "workflow": {
-        "schema": 1,
+        "schema": 2,
         "id": "tidy",
         "name": "${name}",
         "nodes": {

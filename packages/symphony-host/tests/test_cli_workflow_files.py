@@ -34,6 +34,8 @@ FLOW = {
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with `flow.json`."""
     monkeypatch.chdir(tmp_path)
+    for name in ("DATA", "CACHE", "CONFIG"):
+        monkeypatch.setenv(f"SYMPHONY_{name}_DIR", str(tmp_path / name.lower()))
     for name in ("COLUMNS", "LINES"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "flow.json").write_text(json.dumps(FLOW))
@@ -104,10 +106,20 @@ def test_the_end_of_the_name_chooses_the_form(folder: Path) -> None:
 
 def test_a_binary_workflow_is_shown_and_exported_like_one_of_json(folder: Path) -> None:
     told = json.loads(printed("export", "flow.json", "-o", "flow.symwf", "--json"))
-    assert told == {"form": "binary", "bytes": Path("flow.symwf").stat().st_size, "file": "flow.symwf"}
+    size = Path("flow.symwf").stat().st_size
+    assert told == {"form": "binary", "bytes": size, "file": "flow.symwf", "notes": []}
     assert printed("show", "flow.symwf") == printed("show", "flow.json")
     assert printed("export", "flow.symwf", "--to", "svg") == printed("export", "flow.json", "--to", "svg")
     assert json.loads(printed("export", "flow.symwf", "--to", "json")) == FLOW
+
+
+def test_the_exported_python_builds_the_same_workflow(folder: Path) -> None:
+    source = printed("export", "flow.json", "--python")
+    printed("export", "flow.json", "-o", "flow.py")
+    assert source == Path("flow.py").read_text()
+    names: dict[str, Any] = {}
+    exec(compile(source, "flow.py", "exec"), names)
+    assert names["workflow"] == load("flow.json")
 
 
 def test_a_binary_workflow_is_printed_into_a_pipe_byte_by_byte(folder: Path) -> None:
@@ -136,7 +148,7 @@ def test_an_unknown_form_is_refused_with_those_that_there_are(
         assert error["code"] == "SYM-W065"
         assert "mermaid" in error["hint"]
     assert failed(capsys, "export", "flow.json", exit=2)["code"] == "SYM-C040"
-    assert [file.name for file in folder.iterdir()] == ["flow.json"]
+    assert [file.name for file in folder.glob("flow*")] == ["flow.json"]
 
 
 def test_an_export_into_a_missing_folder_is_one_clear_error(

@@ -1,6 +1,8 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from symphony_sdk.errors import WorkflowError
 from symphony_workflow import (
     ApprovalNode,
     BranchNode,
+    Case,
     ConditionalEdge,
     ControlEdge,
     DataEdge,
@@ -18,6 +21,7 @@ from symphony_workflow import (
     Metadata,
     OperatorNode,
     RetryPolicy,
+    SwitchNode,
     Workflow,
     WorkflowInput,
     WorkflowOutput,
@@ -87,19 +91,36 @@ def test_the_digest_does_not_depend_on_the_order_of_the_parts(workflow, chance):
         inputs=shuffled(workflow.inputs),
         outputs=shuffled(workflow.outputs),
         metadata=workflow.metadata,
-        workflows=shuffled(workflow.workflows),
+        workflows=tuple(replace(one, edges=shuffled(one.edges)) for one in shuffled(workflow.workflows)),
         extra=workflow.extra,
     )
     assert digest(other) == digest(workflow)
 
 
-def test_the_digest_changes_with_what_the_workflow_says(atlas):
+def test_the_digest_changes_with_all_that_the_workflow_says(atlas):
+    node, edge = atlas.nodes[0], atlas.edges[0]
+    inner = Workflow(id="in", edges=(ControlEdge("a", "b"),))
     others = [
-        Workflow(id="other", nodes=atlas.nodes, edges=atlas.edges),
-        Workflow(id=atlas.id, nodes=atlas.nodes, edges=atlas.edges[1:]),
-        Workflow(id=atlas.id, nodes=atlas.nodes[1:], edges=atlas.edges),
+        replace(atlas, id="other"),
+        replace(atlas, name="other"),
+        replace(atlas, edges=atlas.edges[1:]),
+        replace(atlas, nodes=atlas.nodes[1:]),
+        replace(atlas, nodes=(replace(node, label="other"), *atlas.nodes[1:])),
+        replace(atlas, nodes=(replace(node, metadata={"x": 1}), *atlas.nodes[1:])),
+        replace(atlas, edges=(replace(edge, extra={"x": 1}), *atlas.edges[1:])),
+        replace(atlas, extra={"x": 1}),
+        replace(atlas, workflows=(inner,)),
+        replace(atlas, workflows=(replace(inner, edges=(ControlEdge("b", "a"),)),)),
+        *(
+            replace(atlas, nodes=(SwitchNode(id="s", cases=cases),))
+            for cases in permutations([Case("p", "x"), Case("q", "y")])
+        ),
     ]
-    assert len({digest(one) for one in (atlas, *others)}) == 4
+    assert len({digest(one) for one in (atlas, *others)}) == len(others) + 1
+
+
+def test_the_digest_is_the_same_on_every_machine_and_in_every_version(atlas):
+    assert digest(atlas) == "456248aa8e9ac153133fea73e220855e5cf9459ec3e9e513466ecae812655a05"
 
 
 def test_a_file_reads_like_the_drawing():
@@ -440,3 +461,47 @@ def test_the_package_imports_pydantic_and_cel_only_when_they_are_needed():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("end", ["from", "to"])
+@pytest.mark.parametrize(
+    "place", ["b.x\nc.y", "b", "b.x.y", "", "b.x\n", "\u00e4.x", 3, None, ["b.x"], "$inputs.", "$other.x"]
+)
+def test_one_wrong_end_among_many_sound_edges_is_told_with_its_place(place, end):
+    edges = [{"from": "$inputs.p", "to": "a.x"}, {"kind": "control", "from": "a", "to": "b"}] * 3
+    edges[4] = {"from": "a.x", "to": "a.y", end: place}
+    with pytest.raises(WorkflowError) as refused:
+        from_document(broken(edges=edges))
+    assert [fault["path"] for fault in refused.value.details["faults"]] == [f"edges[4].{end}"]
+
+
+def test_a_fault_beside_sound_edges_has_the_place_of_the_file():
+    edges = [
+        {"from": "a.x", "to": "b.x"},
+        {"kind": "x"},
+        {"from": "a.x", "to": "b.x"},
+        3,
+        {"kind": "control"},
+    ]
+    with pytest.raises(WorkflowError) as refused:
+        from_document(broken(edges=edges))
+    paths = [fault["path"] for fault in refused.value.details["faults"]]
+    assert paths == ["edges[1].kind", "edges[3]", "edges[4]", "edges[4]"]
+
+
+def test_hostile_files_are_refused_in_bounded_memory():
+    script = Path(__file__).with_name("hostile_files.py")
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == {
+        "a million unknown keys": ["read", 0],
+        "nodes of no kind": ["SYM-W004", 30_000],
+        "nodes of a misspelt kind": ["SYM-W004", 30_000],
+        "edges without ends": ["SYM-W004", 60_000],
+        "workflows without nodes": ["SYM-W004", 30_000],
+        "a kind of a million letters": ["SYM-W004", 1],
+        "a kind of a million items": ["SYM-W004", 1],
+        "nothing but brackets": ["SYM-W003", 0],
+        "a number of a million digits": ["SYM-W003", 0],
+        "one key thousands of times": ["SYM-W003", 0],
+        "values that nest too deep": ["SYM-W004", 1],
+    }

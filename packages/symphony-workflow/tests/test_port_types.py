@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from symphony_workflow import accepts, compatible, describe
+from symphony_workflow.testing import examples
 
 
 @dataclass
@@ -262,4 +263,120 @@ def has_any(kind):
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_what_fits_a_type_accepts_its_values(source, target, value):
     if accepts(source, value) and compatible(source, target):
+        assert accepts(target, value)
+
+
+scalars = st.sampled_from(
+    [
+        {"type": "integer"},
+        {"type": "number"},
+        {"type": "string"},
+        {"type": "boolean"},
+        {"type": "null"},
+        {"type": ["integer", "null"]},
+        {"type": ["string", "number"]},
+        {"const": "a"},
+        {"const": 1},
+        {"const": True},
+        {"enum": ["a", 1, None]},
+        {"enum": [[1], {"a": "b"}]},
+    ]
+)
+names = st.sampled_from("abc")
+
+
+@st.composite
+def objects(draw, inner):
+    """An object type: required and optional properties, and others of a type, of none, or of any."""
+    properties = draw(st.dictionaries(names, inner, max_size=3))
+    required = [name for name in sorted(properties) if draw(st.booleans())]
+    schema = {"type": "object", "properties": properties, "required": required}
+    rest = draw(st.one_of(st.just(False), inner, st.none()))
+    if rest is not None:
+        schema["additionalProperties"] = rest
+    return schema
+
+
+shapes = st.recursive(
+    scalars,
+    lambda inner: st.one_of(
+        st.builds(lambda item: {"type": "array", "items": item}, inner),
+        st.builds(
+            lambda places, rest: {"type": "array", "prefixItems": places, "items": rest},
+            st.lists(inner, min_size=1, max_size=2),
+            st.one_of(inner, st.just(False)),
+        ),
+        st.builds(lambda parts: {"anyOf": parts}, st.lists(inner, min_size=1, max_size=3)),
+        st.builds(lambda parts: {"oneOf": parts}, st.lists(inner, min_size=1, max_size=2)),
+        objects(inner),
+    ),
+    max_leaves=6,
+)
+
+
+@st.composite
+def values_of(draw, schema):
+    """A value of a type, as JSON Schema defines it."""
+    for union in ("anyOf", "oneOf"):
+        if union in schema:
+            return draw(values_of(draw(st.sampled_from(schema[union]))))
+    if "const" in schema:
+        return schema["const"]
+    if "enum" in schema:
+        return draw(st.sampled_from(schema["enum"]))
+    kind = schema["type"]
+    if isinstance(kind, list):
+        return draw(values_of({**schema, "type": draw(st.sampled_from(kind))}))
+    if kind == "array":
+        places = schema.get("prefixItems", [])
+        made = [draw(values_of(place)) for place in places[: draw(st.integers(0, len(places)))]]
+        if len(made) == len(places) and schema["items"] is not False:
+            made += [draw(values_of(schema["items"])) for _ in range(draw(st.integers(0, 2)))]
+        return made
+    if kind == "object":
+        made = {
+            name: draw(values_of(part))
+            for name, part in schema["properties"].items()
+            if name in schema["required"] or draw(st.booleans())
+        }
+        rest = schema.get("additionalProperties", {"type": "string"})
+        if rest is not False and draw(st.booleans()):
+            made.setdefault("z", draw(values_of(rest)))
+        return made
+    return draw(
+        {
+            "integer": st.sampled_from([0, -3, 1]),
+            "number": st.sampled_from([0.5, 2, -1.0]),
+            "string": st.sampled_from(["", "a", "xyz"]),
+            "boolean": st.booleans(),
+            "null": st.none(),
+        }[kind]
+    )
+
+
+def open_ended(schema):
+    """Whether an object type says nothing of further properties, which are then of any type."""
+    if not isinstance(schema, dict):
+        return False
+    if schema.get("type") == "object" and "additionalProperties" not in schema:
+        return True
+    parts = [*schema.get("anyOf", ()), *schema.get("oneOf", ()), *schema.get("prefixItems", ())]
+    parts += [*schema.get("properties", {}).values(), schema.get("items"), schema.get("additionalProperties")]
+    return any(map(open_ended, parts))
+
+
+@given(st.data())
+@settings(
+    max_examples=examples(150),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+def test_every_value_of_a_type_is_welcome_wherever_the_type_fits(data):
+    source = data.draw(shapes.filter(lambda schema: not open_ended(schema)))
+    target = data.draw(
+        st.one_of(shapes, st.just(source), st.builds(lambda part: {"anyOf": [source, part]}, shapes))
+    )
+    value = data.draw(values_of(source))
+    assert accepts(source, value) or "oneOf" in str(source)
+    if compatible(source, target):
         assert accepts(target, value)

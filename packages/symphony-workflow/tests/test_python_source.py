@@ -164,7 +164,23 @@ def test_a_hostile_text_stays_a_text(text):
 
 
 @pytest.mark.parametrize(
-    "id", ["class", "print", "wf", "workflow", "Path", "__debug__", "_", "match", "a-b", "__1", "None"]
+    "id",
+    [
+        "class",
+        "print",
+        "wf",
+        "workflow",
+        "Path",
+        "__debug__",
+        "_",
+        "match",
+        "a-b",
+        "__1",
+        "None",
+        "DataEdge",
+        "Metadata",
+        "Case",
+    ],
 )
 def test_an_id_that_is_a_word_of_python_is_given_another_name(id):
     wf = WorkflowBuilder("x")
@@ -176,7 +192,8 @@ def test_an_id_that_is_a_word_of_python_is_given_another_name(id):
     for port in ("class", "retry", "in_", "_node", "__debug__", "x"):
         first.out[port] >> second.in_[port]
         second.out[port] >> third.in_[port]
-    workflow = wf.draft()
+    wf.add(DataEdge(id, "a", f"{id}_", "b", metadata={"x": 1}))
+    workflow = replace(wf.draft(), metadata=Metadata("A"))
     assert run(to_python(workflow)) == workflow
 
 

@@ -24,7 +24,7 @@ def document(id, version="1.0.0", nodes=None, **more):
         "id": id,
         "version": version,
         "workflow": {
-            "schema": 1,
+            "schema": 2,
             "id": "flow",
             "nodes": nodes or {"a": {"kind": "operator", "uses": "acme.text.count"}},
         },

@@ -1,17 +1,15 @@
-import os
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from symphony_sdk.errors import WorkflowError
-from symphony_workflow import condition_variables, from_document, holds, to_document
+from symphony_workflow import condition_variables, holds, to_document
 from symphony_workflow.templates import dumps, instantiate, loads, make_template, read_template
 from symphony_workflow.templates.cel_literals import cel_literal, expression_fault, with_literals
-
-EXAMPLES = int(os.environ.get("SYMPHONY_FUZZ_EXAMPLES", "60"))
+from symphony_workflow.templates.placeholders import RESERVED, is_expression
+from symphony_workflow.testing import examples, workflows
 
 TEXT = st.one_of(
     st.text(max_size=12),
-    st.sampled_from(["${x}", "$${x}", "$$${x}", "${", "$", "'\"\\", "$param", "$each", "$if", "$literal"]),
+    st.sampled_from(["${x}", "$${x}", "$$${x}", "${", "$", "'\"\\", "$param", "$each", "$if", "$verbatim"]),
 )
 JSON = st.recursive(
     st.none()
@@ -22,41 +20,15 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=6,
 )
-FREE = st.dictionaries(
-    st.sampled_from(["a", "b.c", "d"]) | TEXT.filter(lambda key: key != "$expr"), JSON, max_size=3
-)
-IDS = st.from_regex(r"[A-Za-z_][A-Za-z0-9_-]{0,8}", fullmatch=True)
-
-
-@st.composite
-def workflows(draw):
-    ids = draw(st.lists(IDS, min_size=1, max_size=4, unique=True))
-    nodes = {}
-    for id in ids:
-        nodes[id] = {"kind": "operator", "uses": "acme.text.count", "label": draw(TEXT)}
-        nodes[id]["params"] = {"p": draw(JSON), "q": draw(JSON)}
-        nodes[id]["metadata"] = draw(FREE)
-    edges = [{"from": f"{ids[0]}.out", "to": f"{id}.text"} for id in ids[1:]]
-    edges.append({"kind": "conditional", "from": ids[0], "to": ids[-1], "condition": "out != 'a ${b}'"})
-    document = {"schema": 1, "id": "flow", "name": draw(TEXT), "metadata": draw(FREE)}
-    return from_document({**document, "nodes": nodes, "edges": edges})
 
 
 def literals(value, path=()):
     """Every place of a document at which a literal stands that can be chosen."""
-    if path[-1:] == ("condition",) or path == ("schema",) or "$expr" in path:
+    if is_expression(path) or path == ("schema",) or path == ("metadata", "template") or "$expr" in path:
         return
     if path and not holds_expression(value):
         yield path
-    if isinstance(value, dict) and not value.keys() & {
-        "$param",
-        "$each",
-        "$if",
-        "$literal",
-        "$value",
-        "$as",
-        "$else",
-    }:
+    if isinstance(value, dict) and not value.keys() & set(RESERVED):
         for key, part in value.items():
             yield from literals(part, (*path, key))
     elif isinstance(value, list):
@@ -70,7 +42,7 @@ def holds_expression(value):
     return isinstance(value, list) and any(map(holds_expression, value))
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(workflows(), st.data())
 def test_a_template_made_of_a_workflow_gives_the_workflow_back(workflow, data):
     document = to_document(workflow)
@@ -92,13 +64,13 @@ def test_a_template_made_of_a_workflow_gives_the_workflow_back(workflow, data):
         assert origin == {"id": "acme.flow", "version": "1.0.0", "parameters": given_values}
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(JSON)
 def test_a_literal_in_an_expression_has_the_value_it_was_made_of(value):
     assert holds(f"x == {cel_literal(value)}", {"x": value})
 
 
-@settings(max_examples=EXAMPLES * 3, deadline=None)
+@settings(max_examples=examples(180), deadline=None)
 @given(st.text(alphabet="ab'\"\\$ {}./rx1(", max_size=20), st.text(alphabet="a'\"\\ |&()ntrue", max_size=10))
 def test_whatever_stands_around_a_place_holder_a_text_in_it_stays_one_string(around, hostile):
     """Where the grammar lets a place holder stand, its text changes no token around it."""
@@ -118,7 +90,7 @@ def variables(text):
         return None
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.dictionaries(st.sampled_from(["template", "id", "version", "parameters", "workflow", "title"]), JSON)
 )
@@ -129,7 +101,7 @@ def test_any_document_is_read_or_its_faults_are_told(document):
     assert faults or template.id
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(JSON)
 def test_any_workflow_of_a_template_is_read_or_its_faults_are_told(part):
     document = {"template": 1, "id": "a.b", "version": "1", "parameters": {"x": {"default": 1}}}

@@ -30,7 +30,7 @@ def document(workflow=None, parameters=None, **more):
         "id": "acme.tidy",
         "version": "1.0.0",
         "parameters": parameters or {},
-        "workflow": {"schema": 1, "id": "tidy", "nodes": {"walk": WALK}, **(workflow or {})},
+        "workflow": {"schema": 2, "id": "tidy", "nodes": {"walk": WALK}, **(workflow or {})},
         **more,
     }
 
@@ -170,7 +170,7 @@ def test_optional_parts_follow_a_truth_value_or_a_condition():
 
 
 def test_a_literal_is_taken_as_it_is():
-    made = template({"nodes": {"walk": {**WALK, "params": {"x": {"$literal": {"$param": "${nobody}"}}}}}})
+    made = template({"nodes": {"walk": {**WALK, "params": {"x": {"$verbatim": {"$param": "${nobody}"}}}}}})
     assert instantiate(made).nodes[0].params == {"x": {"$param": "${nobody}"}}
 
 

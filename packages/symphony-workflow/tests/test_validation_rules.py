@@ -144,9 +144,23 @@ def test_a_join_that_can_get_nothing_is_found():
     edges = [DataEdge("way", "then", "join", "a"), ControlEdge("way", "walk")]
     findings = validate(flow(way, JoinNode(id="join"), WALK, edges=edges))
     assert "every way to it is closed" in only(of(findings, "SYM-W024")).message
-    findings = validate(flow(JoinNode(id="a"), JoinNode(id="b", wait=2, params={"x": 1})))
+    one_way = [ControlEdge("walk", "b")]
+    findings = validate(
+        flow(WALK, JoinNode(id="a"), JoinNode(id="b", wait=2, params={"x": 1}), edges=one_way)
+    )
     assert only(of(findings, "SYM-W016")).node == "a"
     assert only(of(findings, "SYM-W025")).node == "b"
+
+
+def test_a_join_whose_open_ways_are_too_few_can_never_run():
+    edges = [
+        ControlEdge("walk", "join"),
+        ConditionalEdge("walk", "join", "false"),
+        ConditionalEdge("walk", "join", "count > 3"),
+    ]
+    assert of(validate(flow(WALK, JoinNode(id="join", wait=2), edges=edges)), "SYM-W024") == []
+    found = only(of(validate(flow(WALK, JoinNode(id="join", wait=3), edges=edges)), "SYM-W024"))
+    assert "it waits for 3 inputs, and 2 can arrive" in found.message
 
 
 def test_both_answers_of_an_approval_exclude_each_other_but_not_the_answer_itself():
@@ -266,6 +280,15 @@ def test_an_expression_may_use_other_inputs_and_those_of_the_workflow(operations
     assert of(validate(made("size(inputs.root)"), operations), "SYM-W021")
     unused = only(of(validate(made("'a'"), operations), "SYM-W018"))
     assert unused.port == "root"
+
+
+def test_an_expression_sees_neither_other_expressions_nor_an_input_named_inputs():
+    computed = {"a": Expression("1 + 2"), "b": Expression("a + 1")}
+    found = only(validate(flow(OperatorNode(id="n", uses="a.b.c", params=computed))))
+    assert (found.code, found.port) == ("SYM-W021", "b")
+    reserved = {"inputs": 3, "b": Expression("1 + 2")}
+    found = only(validate(flow(OperatorNode(id="n", uses="a.b.c", params=reserved))))
+    assert (found.code, found.port) == ("SYM-W020", "inputs")
 
 
 def test_the_condition_of_a_loop_sees_an_iterations_outputs_and_its_number(operations):

@@ -69,8 +69,13 @@ class Journal:
 
     def head(self) -> dict[str, Any]:
         """What the next event begins with: the run, the event's number, and the time."""
+        sequence, at = self.next()
+        return {"run": self._run, "sequence": sequence, "at": at}
+
+    def next(self) -> tuple[int, float]:
+        """The number and the time of the next event: what is left of its head where that must be made fast."""
         self._sequence += 1
-        return {"run": self._run, "sequence": self._sequence, "at": time.time()}
+        return self._sequence, time.time()
 
     def emit(self, event: RunEvent, stored: Mapping[str, Stored] = NOTHING) -> None:
         """Let an event happen.

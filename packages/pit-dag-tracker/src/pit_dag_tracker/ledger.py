@@ -35,6 +35,9 @@ PENDING, READY, RUNNING, WAITING = (
     NodeState.RUNNING,
     NodeState.WAITING,
 )
+COMPLETED = NodeState.COMPLETED
+_REPEATING = (MapNode, LoopNode)
+_RUN_WAITING = RunState.WAITING
 _UNDER_WAY = (RUNNING, WAITING, NodeState.RETRYING)
 _STIRRING = (NodeStarted, NodeCompleted, NodeFailed, NodeSkipped)
 
@@ -105,7 +108,7 @@ class Ledger:
             WorkflowError: It cannot follow those before it.
         """
         self.sequence = event.sequence
-        if self.run_state is RunState.WAITING and isinstance(event, _STIRRING):
+        if self.run_state is _RUN_WAITING and isinstance(event, _STIRRING):
             self.run_state = advance(self.run_state, RunState.RUNNING)
         self._appliers[type(event)](event)
 
@@ -255,7 +258,7 @@ class Ledger:
         self.attempt[number] = event.attempt
         self.started[number] = event.at
         self.began[number] = self.began[number] or event.at
-        if isinstance(self.graph.nodes[number], MapNode | LoopNode):
+        if isinstance(self.graph.nodes[number], _REPEATING):
             self.total[number] = event.items
 
     def _node_waiting(self, event: NodeWaiting) -> None:
@@ -273,7 +276,7 @@ class Ledger:
 
     def _node_completed(self, event: NodeCompleted) -> None:
         number = self._number(event.node)
-        self.state[number] = advance(self.state[number], NodeState.COMPLETED)
+        self.state[number] = advance(self.state[number], COMPLETED)
         self.seconds[number] = event.seconds
         self.ended[number] = event.at
         if self.waiting:

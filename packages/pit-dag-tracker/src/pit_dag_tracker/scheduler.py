@@ -351,8 +351,10 @@ class Scheduler:
             self._wake()
             return
         if item < 0 and self.ledger.state[number] is NodeState.READY:
-            head = self._journal.head()
-            self._journal.emit(NodeStarted(**head, node=call.node, attempt=call.attempt))
+            sequence, at = self._journal.next()
+            self._journal.emit(
+                NodeStarted(run=self._run, sequence=sequence, at=at, node=call.node, attempt=call.attempt)
+            )
         if kind == "completed":
             self._take(number, item, call.attempt, event.outputs, event.seconds)
         elif kind == "failed" and event.error is not None:
@@ -396,18 +398,25 @@ class Scheduler:
     def _completed(
         self, number: int, item: int, outputs: dict[str, bytes], stored: Mapping[str, Stored], seconds: float
     ) -> None:
-        name, head = self._nodes[number].id, self._journal.head()
+        run, name = self._run, self._nodes[number].id
+        sequence, at = self._journal.next()
         if item >= 0:
-            self._journal.emit(ItemCompleted(**head, node=name, item=item, seconds=seconds), stored)
+            self._journal.emit(
+                ItemCompleted(run=run, sequence=sequence, at=at, node=name, item=item, seconds=seconds),
+                stored,
+            )
             fan = self._fans[number]
             fan.complete(item, outputs, seconds)
             self._next_item(number, fan)
             self._end_fan(number, fan)
             return
-        duration = max(0.0, head["at"] - self.ledger.started[number])
+        duration = max(0.0, at - self.ledger.started[number])
         ids = artifact_ids(outputs)
         self._journal.emit(
-            NodeCompleted(**head, node=name, seconds=duration, work=seconds, artifacts=ids), stored
+            NodeCompleted(
+                run=run, sequence=sequence, at=at, node=name, seconds=duration, work=seconds, artifacts=ids
+            ),
+            stored,
         )
         self._frontier.completed(number, outputs)
         inside = self._inside.get(self._graph.of[number])
@@ -505,6 +514,9 @@ class Scheduler:
         self._take(number, -1, attempt, outputs, 0.0)
 
     def _ask(self, number: int, node: ApprovalNode) -> None:
+        if number in self.ledger.answers:  # given while the run was paused
+            self._answered(number)
+            return
         until = self.ledger.deadlines.get(number, 0.0)
         if node.timeout is not None and not until:
             until = time.time() + node.timeout
@@ -517,9 +529,7 @@ class Scheduler:
                 until=until,
             )
         )
-        if number in self.ledger.answers:  # given while the run was paused
-            self._answered(number)
-        elif until:
+        if until:
             self._deadlines.set(number, until - time.time(), lambda: self._not_answered(number, node))
 
     def _answered(self, number: int) -> None:

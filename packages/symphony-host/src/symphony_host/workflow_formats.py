@@ -25,6 +25,7 @@ MAX_MAPPING = 1 << 20
 """The largest file of node types, in bytes."""
 
 _SURE = 0.5
+_OURS = re.compile(rb'\s*\{\s*"schema"\s*:\s*\d')
 
 
 def installed_formats(settings: Settings) -> Mapping[str, WorkflowFormat]:
@@ -73,6 +74,13 @@ def format_of(formats: Mapping[str, WorkflowFormat], data: bytes, *, file: str =
     Raises:
         WorkflowError: SYM-W100, they are of none, or of two as likely.
     """
+    if _OURS.match(data):
+        raise WorkflowError(
+            "the file is a workflow of Symphony already",
+            code="SYM-W100",
+            hint="Use it as it is; `symphony validate` checks it.",
+            file=file,
+        )
     sure = {name: _contained(name, format.detect, data) for name, format in formats.items()}
     best = max(sure.values(), default=0.0)
     likely = [name for name, each in sure.items() if each == best]

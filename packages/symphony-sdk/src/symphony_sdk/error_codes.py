@@ -245,17 +245,19 @@ CATALOGUE: dict[str, ErrorCode] = {
     ),
     "SYM-W004": ErrorCode(
         "Workflow has the wrong shape",
-        "The file is JSON, but not a workflow: a key is missing, unknown, or holds a value of the wrong "
-        "kind. The message lists every such place with its path, such as `nodes.walk.retry.attempts`.",
+        "The file is JSON, but not a workflow: a key is missing, or unknown where none may be, or holds a value of the wrong "
+        "kind. The message lists every such place with its path, such as `nodes.walk.retry.attempts`. "
+        "`symphony validate --schema` prints what may stand where.",
     ),
     "SYM-W005": ErrorCode(
         "Workflow is of a newer format",
         "A newer Symphony wrote the file. Upgrade this one; an older Symphony does not guess what the new "
-        "format means.",
+        "format means. It publishes no JSON Schema of that format either.",
     ),
     "SYM-W006": ErrorCode(
         "Workflow cannot be written",
-        "Two parts share a name, a value is not one that JSON can hold, or the file cannot be written. "
+        "Two parts share a name, an unknown field has the name of a known one, a value is not one that JSON can "
+        "hold, or the file cannot be written. "
         "Nothing was changed on disk.",
     ),
     "SYM-W010": ErrorCode(
@@ -422,7 +424,8 @@ CATALOGUE: dict[str, ErrorCode] = {
         "Expression takes too much",
         "With the values of this run, evaluating an expression may take more work or memory than is allowed: "
         "macros inside of macros over long lists, `map` or `filter` over more than about 1,500 items, or "
-        "texts that grow. An operator is the place for such work.",
+        "texts that grow. So may a value that holds more than a million others, or nests more than 100 deep. An "
+        "operator is the place for such work.",
     ),
     "SYM-W072": ErrorCode(
         "Workflow cannot be written as Python",

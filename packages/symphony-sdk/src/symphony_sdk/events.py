@@ -117,7 +117,7 @@ class RunCancelled(_Event, frozen=True, tag="run-cancelled"):
     """A run was ended by its user."""
 
 
-class NodeStarted(_Event, frozen=True, tag="node-started"):
+class NodeStarted(_Event, frozen=True, gc=False, tag="node-started"):
     """An attempt at a node began.
 
     Args:
@@ -131,7 +131,7 @@ class NodeStarted(_Event, frozen=True, tag="node-started"):
     items: int = 0
 
 
-class NodeProgressed(_Event, frozen=True, tag="node-progressed"):
+class NodeProgressed(_Event, frozen=True, gc=False, tag="node-progressed"):
     """A node is further than it was. Not kept, so not numbered: it has the number of the event before it.
 
     Args:
@@ -145,7 +145,7 @@ class NodeProgressed(_Event, frozen=True, tag="node-progressed"):
     text: str = ""
 
 
-class ItemCompleted(_Event, frozen=True, tag="item-completed"):
+class ItemCompleted(_Event, frozen=True, gc=False, tag="item-completed"):
     """One item of a fan-out completed.
 
     Args:
@@ -161,7 +161,7 @@ class ItemCompleted(_Event, frozen=True, tag="item-completed"):
     error: ErrorPayload | None = None
 
 
-class NodeCompleted(_Event, frozen=True, tag="node-completed"):
+class NodeCompleted(_Event, frozen=True, gc=False, tag="node-completed"):
     """A node completed.
 
     Args:

@@ -149,6 +149,8 @@ class Wiring:
         if node.get("mode") == MUTED:
             return f"node {id} is muted"
         kind = node.get("type")
+        if kind in NOTES:
+            return f"node {id} is a note"
         if kind == GETTER:
             setter = self._setters.get(_first_value(node))
             found = self._into.get((setter, 0)) if setter else None

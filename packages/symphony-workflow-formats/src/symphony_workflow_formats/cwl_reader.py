@@ -25,6 +25,7 @@ from symphony_workflow_formats.cwl_steps import (
     native_uses,
     path_of,
     policies_of,
+    unswitched,
 )
 from symphony_workflow_formats.cwl_types import is_optional, schema_of, type_of
 from symphony_workflow_formats.draft import WHOLE, Graph, Importing, NodeDraft
@@ -93,8 +94,21 @@ class _Reader:
         graph.metadata = {
             key: value
             for key, value in workflow.items()
-            if key not in ("steps", "inputs", "outputs", "id", "class", "label", "cwlVersion", "$graph")
+            if key
+            not in (
+                "requirements",
+                "steps",
+                "inputs",
+                "outputs",
+                "id",
+                "class",
+                "label",
+                "cwlVersion",
+                "$graph",
+            )
         }
+        if requirements := unswitched(workflow.get("requirements")):
+            graph.metadata["requirements"] = requirements
         filling = _Filling(self, self._importing, graph, workflow, prefix)
         filling.inputs()
         filling.steps()
@@ -239,7 +253,7 @@ class _Filling:
             else []
         )
         scatter = [local_id(one) for one in texts(step.get("scatter"), f"step {place}.scatter")]
-        mapped = len(scatter) == 1 and len(outs) == 1
+        mapped = len(scatter) == 1 and len(outs) <= 1
         fields, unsaid = policies_of(step)
         uses = native_uses(step)
         if inside is not None and (mapped or not scatter):

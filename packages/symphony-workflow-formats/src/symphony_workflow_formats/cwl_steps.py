@@ -73,6 +73,23 @@ class Gate:
         return Source(self._branch.id, "then") if name == self._names[0] else source
 
 
+def unswitched(requirements: Any) -> Any:
+    """Requirements without those that only allow what a workflow then uses; the writer knows which it needs.
+
+    Args:
+        requirements: A list, or a map by class.
+    """
+
+    def says(name: Any, one: Any) -> bool:
+        return name not in SWITCHES or (isinstance(one, dict) and bool(one.keys() - {"class"}))
+
+    if isinstance(requirements, dict):
+        return {name: one for name, one in requirements.items() if says(name, one)}
+    if isinstance(requirements, list):
+        return [one for one in requirements if not isinstance(one, dict) or says(one.get("class"), one)]
+    return requirements
+
+
 def policies_of(step: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """What requirements of a step say in our words, and what they say that we have no word for.
 

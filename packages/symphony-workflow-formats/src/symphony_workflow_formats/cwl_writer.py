@@ -161,6 +161,8 @@ class _Process:
             step["when"] = when
             self._features.add("InlineJavascriptRequirement")
         step |= {"in": ins, "out": outs, "run": self._run(node, list(ins), outs)}
+        if any("valueFrom" in one for one in ins.values()):
+            self._features |= {"InlineJavascriptRequirement", "StepInputExpressionRequirement"}
         if isinstance(node, MapNode):
             step["scatter"] = self._input_name(node, node.over)
             self._features.add("ScatterFeatureRequirement")
@@ -339,7 +341,11 @@ def _input(one: Any) -> dict[str, Any]:
         kind = kind if isinstance(kind, list) and "null" in kind else [kind, "null"]
     written: dict[str, Any] = {"type": kind}
     if one.default is not None:
-        written["default"] = {"class": "File", "path": one.default} if kind == "File" else one.default
+        written["default"] = (
+            {"class": "File", "path": one.default}
+            if kind == "File" and isinstance(one.default, str)
+            else one.default
+        )
     if one.description:
         written["doc"] = one.description
     return {**written, **kept}

@@ -74,6 +74,7 @@ def _read_graph(
     sticky = [node for node in nodes.values() if node["type"] == f"{CORE}stickyNote"]
     if sticky:
         graph.metadata["nodes"] = sticky
+    nodes = {called: node for called, node in nodes.items() if node["type"] != f"{CORE}stickyNote"}
     connections = []
     for one in read_connections(file):
         missing = [end for end in (one.source, one.target) if end not in nodes]
@@ -88,10 +89,9 @@ def _read_graph(
                 "there is no such node",
                 "it is left out",
             )
-    nodes = {called: node for called, node in nodes.items() if node["type"] != f"{CORE}stickyNote"}
     if inside:
         connections += _ends(nodes, connections)
-        graph.inputs[ITEM] = WorkflowInput(ITEM)
+        graph.inputs[ITEM] = WorkflowInput(ITEM, required=False)
     _Filling(importing, graph, prefix).fill(nodes, connections)
     return graph
 
@@ -187,7 +187,7 @@ class _Filling:
 
     def _body(self, name: str, nodes: Mapping[str, dict[str, Any]], loop: Loop) -> None:
         graph = self._importing.graph((self._prefix, name), f"{name} body")
-        graph.inputs[ITEM] = WorkflowInput(ITEM)
+        graph.inputs[ITEM] = WorkflowInput(ITEM, required=False)
         connections = [
             *(one._replace(source=_START, source_port=0) for one in loop.entries),
             *loop.inner,

@@ -5,6 +5,8 @@ import re
 import unicodedata
 from collections.abc import Callable, Hashable
 
+from symphony_workflow.model import NODE_ID, PORT_NAME
+
 _LONGEST = 100
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
@@ -15,6 +17,8 @@ def node_name(text: str) -> str:
     Args:
         text: Any text.
     """
+    if NODE_ID.fullmatch(text):
+        return text
     return _started(re.sub(r"[^A-Za-z0-9_-]+", "-", _ascii(text)).strip("-"), text, "n-")
 
 
@@ -24,6 +28,8 @@ def port_name(text: str) -> str:
     Args:
         text: Any text.
     """
+    if PORT_NAME.fullmatch(text):
+        return text
     return _started(re.sub(r"[^A-Za-z0-9_]+", "_", _ascii(text)).strip("_"), text, "p_")
 
 

@@ -11,12 +11,14 @@ from symphony_sdk.errors import WorkflowError
 
 MAX_JSON = 64 << 20
 """The largest JSON file that is read, in bytes."""
-MAX_YAML = 4 << 20
+MAX_YAML = 2 << 20
 """The largest YAML file that is read, in bytes."""
 MAX_DEPTH = 48
 """How deeply lists and objects may nest."""
 MAX_VALUES = 4_000_000
 """How many values a file may hold; a value that YAML repeats by an alias counts each time."""
+
+_TOO_DEEP = f"lists and objects nest deeper than {MAX_DEPTH}"
 
 
 def parse_json(data: bytes, *, odd_numbers: list[str] | None = None) -> Any:
@@ -42,7 +44,9 @@ def parse_json(data: bytes, *, odd_numbers: list[str] | None = None) -> Any:
         value = json.loads(text, object_pairs_hook=_object, parse_constant=constant)
     except json.JSONDecodeError as error:
         raise _unreadable(f"it is not JSON: {error.msg}", error.lineno, error.colno) from error
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise _unreadable(_TOO_DEEP) from error
+    except ValueError as error:
         raise _unreadable(f"it is not JSON that can be read: {error}") from error
     _check(value)
     return value
@@ -61,15 +65,30 @@ def parse_yaml(data: bytes) -> Any:
     if text.lstrip().startswith("{"):
         return parse_json(data)
     try:
+        _check_depth(text)
         value = yaml.load(text, Loader=_Loader)  # noqa: S506 - makes plain values alone, see below
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
         raise _unreadable(f"it is not YAML: {error.problem or error.context}", line, column) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise _unreadable(_TOO_DEEP) from error
+    except (yaml.YAMLError, ValueError) as error:
         raise _unreadable(f"it is not YAML that can be read: {error}") from error
     _check(value)
     return value
+
+
+def _check_depth(text: str) -> None:
+    """Refuse what nests too deeply before values are made of it: libyaml's composer would overflow the stack."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise _unreadable(_TOO_DEEP)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 class _Loader(getattr(yaml, "CBaseLoader", yaml.BaseLoader)):  # type: ignore[misc]
@@ -147,7 +166,7 @@ def _check(value: Any) -> None:
         if seen > MAX_VALUES:
             raise _unreadable(f"it holds more than {MAX_VALUES:,} values")
         if depth > MAX_DEPTH:
-            raise _unreadable(f"lists and objects nest deeper than {MAX_DEPTH}")
+            raise _unreadable(_TOO_DEEP)
         below: list[Any] = []
         for one in level:
             if isinstance(one, dict):

@@ -34,6 +34,7 @@ from symphony_workflow.model import (
     WorkflowInput,
     WorkflowOutput,
 )
+from symphony_workflow.needed_permissions import NeededPermission, required_permissions
 from symphony_workflow.node_refs import InputPort, NodeRef, OutputPort
 from symphony_workflow.plan import Plan, compile_plan
 from symphony_workflow.port_types import Compatibility, accepts, compatible, describe
@@ -75,6 +76,7 @@ __all__ = [
     "LoopNode",
     "MapNode",
     "Metadata",
+    "NeededPermission",
     "Node",
     "NodeRef",
     "NodeState",
@@ -110,6 +112,7 @@ __all__ = [
     "loads",
     "map_result",
     "node_ports",
+    "required_permissions",
     "save",
     "to_document",
     "validate",

@@ -139,34 +139,28 @@ class Order:
         """The nodes of one shortest cycle, from the first in the alphabet; none where there is no cycle."""
         if not self._aside:
             return []
-        edges, graph = self._graph.edges, self._graph
-        aside = [edges[number] for number in self._aside]
-        ahead = _reach(
-            {edge.target for edge in aside}, lambda id: [edges[n].target for n in graph.out.get(id, ())]
-        )
-        behind = _reach(
-            {edge.source for edge in aside}, lambda id: [edges[n].source for n in graph.into.get(id, ())]
-        )
-        tangled = sorted((ahead & behind) & graph.nodes.keys())
+        edges, graph, place = self._graph.edges, self._graph, self.place
+        sources = {edges[number].source for number in self._aside}
+        targets = {edges[number].target for number in self._aside}
+        # Every other edge leads forward: no cycle begins before the first of these ends, or goes beyond the last.
+        low, high = min(map(place.__getitem__, targets)), max(map(place.__getitem__, sources))
+        ahead = self._reach(targets, low, high, lambda id: [edges[n].target for n in graph.out.get(id, ())])
+        behind = self._reach(sources, low, high, lambda id: [edges[n].source for n in graph.into.get(id, ())])
+        tangled = sorted(ahead & behind)
         rank = {id: number for number, id in enumerate(tangled)}
         children = [
-            sorted(
-                {
-                    rank[edges[number].target]
-                    for number in graph.out.get(id, ())
-                    if edges[number].target in rank
-                }
-            )
+            sorted({rank[target] for n in graph.out.get(id, ()) if (target := edges[n].target) in rank})
             for id in tangled
         ]
         return [tangled[number] for number in shortest_cycle(children, set(range(len(tangled))))]
 
-
-def _reach(starts: set[str], following: Callable[[str], Iterable[str]]) -> set[str]:
-    found, ahead = set(starts), list(starts)
-    while ahead:
-        for id in following(ahead.pop()):
-            if id not in found:
-                found.add(id)
-                ahead.append(id)
-    return found
+    def _reach(
+        self, starts: set[str], low: int, high: int, following: Callable[[str], Iterable[str]]
+    ) -> set[str]:
+        found, ahead = set(starts), list(starts)
+        while ahead:
+            for id in following(ahead.pop()):
+                if id not in found and low <= self.place.get(id, -1) <= high:
+                    found.add(id)
+                    ahead.append(id)
+        return found

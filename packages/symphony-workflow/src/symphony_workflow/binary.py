@@ -26,7 +26,7 @@ _HEADER = struct.Struct("<8sBBI")
 _DEFLATED = 1
 _COMPRESS_ABOVE = 4096
 _LEVEL = 6
-_MAX_RATIO = 256
+_MAX_RATIO = 64
 """How much smaller a body may be compressed, so that a small file never becomes a large one in memory."""
 
 _encoder = msgspec.msgpack.Encoder()

@@ -28,6 +28,8 @@ MAX_VALUES = 1 << 23
 """The longest table or list of values that is read."""
 MAX_PLACE = 300
 """The longest string that is written as a place, in characters: two names and the dot."""
+_CONTAINER = 16
+"""What a list or object counts of the characters that a document may have: an empty one takes memory all the same."""
 
 _Table = msgspec.Meta(max_length=MAX_VALUES)
 
@@ -87,7 +89,7 @@ def from_rows(rows: Rows, max_characters: int) -> Any:
     """
     strings, tokens, left = rows.strings, iter(rows.values), max_characters
     take = tokens.__next__
-    shapes = [(keys, sum(map(len, keys)) + 4 * len(keys) + 2) for keys in _shapes(rows)]
+    shapes = [(keys, sum(map(len, keys)) + 4 * len(keys) + _CONTAINER) for keys in _shapes(rows)]
 
     def value(depth: int) -> Any:
         nonlocal left
@@ -116,7 +118,7 @@ def from_rows(rows: Rows, max_characters: int) -> Any:
             count = _integer(take())
             if not 0 <= count <= MAX_VALUES:
                 raise RowFault(f"a list claims {count:,} items")
-            left -= 2
+            left -= _CONTAINER
             return [value(depth + 1) for _ in range(count)]
         if FIRST_SHAPE - token >= len(shapes):
             raise RowFault(f"an object names shape {FIRST_SHAPE - token} of {len(shapes)}")

@@ -11,6 +11,7 @@ from typing import Any
 from symphony_sdk.errors import WorkflowError
 
 from symphony_workflow.atomic_file import write_atomically
+from symphony_workflow.bulk import collector_paused
 from symphony_workflow.document import from_document, to_document
 from symphony_workflow.migrations import MIGRATIONS, Migration
 from symphony_workflow.model import Workflow
@@ -103,7 +104,9 @@ def save(workflow: Workflow, path: str | os.PathLike[str]) -> None:
 
 
 def digest(workflow: Workflow) -> str:
-    """The SHA-256 of what a workflow says, in hex; the order of its parts does not change it.
+    """The SHA-256 of all that a workflow says, in hex: its labels, notes and unknown fields too.
+
+    The order of nodes, edges, inputs, outputs, workflows and keys makes no difference; that of cases does.
 
     Args:
         workflow: Any workflow, complete or not.
@@ -112,13 +115,12 @@ def digest(workflow: Workflow) -> str:
         WorkflowError: Two parts share a name, or a value is not JSON.
     """
     document = to_document(workflow)
-    document["edges"] = sorted(
-        json.dumps(edge, sort_keys=True, separators=(",", ":")) for edge in document.get("edges", ())
-    )
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    for one in (document, *document.get("workflows", {}).values()):
+        one["edges"] = sorted(_canonical(edge) for edge in one.get("edges", ()))
+    return hashlib.sha256(_canonical(document).encode()).hexdigest()
 
 
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 _WIDTH = 110
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
@@ -155,7 +157,8 @@ def _constant(name: str) -> Any:
 
 def _parse(text: str, file: str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
+        with collector_paused():
+            return json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
     except json.JSONDecodeError as error:
         raise WorkflowError(
             f"the workflow is not JSON: {error.msg[0].lower()}{error.msg[1:]}",

@@ -84,8 +84,11 @@ def _loop_faults(graph: Graph, node: LoopNode) -> Iterator[Fault]:
 
 
 def _expression_faults(graph: Graph, node: Node, port: str, text: str) -> Iterator[Fault]:
-    types = given_types(graph, node)
-    types.pop(port, None)
+    given = given_types(graph, node)
+    types = {name: type for name, type in given.items() if not isinstance(node.params.get(name), Expression)}
+    if "inputs" in types:
+        message = f"node {node.id!r} has an input named 'inputs', which means the workflow's inputs in an expression"
+        yield Fault("SYM-W020", "error", message, "Give the value to another input.", node.id, "inputs")
     types["inputs"] = {"type": "object", "properties": {**graph.input_schemas}, "additionalProperties": False}
     ports = graph.ports[node.id]
     wants = ports.inputs[port].schema if ports and port in ports.inputs else None

@@ -7,19 +7,17 @@ from typing import Any
 
 from symphony_sdk.errors import WorkflowError
 
+from symphony_workflow.bulk import collector_paused
+from symphony_workflow.edge_documents import edge_document, read_edges
 from symphony_workflow.migrations import MIGRATIONS, Migration, migrate
 from symphony_workflow.model import (
     SCHEMA,
-    ConditionalEdge,
-    ControlEdge,
-    DataEdge,
-    Edge,
     Metadata,
     Workflow,
     WorkflowInput,
     WorkflowOutput,
 )
-from symphony_workflow.node_documents import node_document, plain, put_extra, read_node
+from symphony_workflow.node_documents import node_document, plain, put_extra, read_nodes
 
 SHOWN_FAULTS = 20
 """How many faults an error's message lists; `details["faults"]` holds all."""
@@ -63,16 +61,17 @@ def from_document(
 
     if isinstance(document, dict):
         document = migrate(document, file=file, migrations=migrations)
-    checked, faults = check_document(document)
-    if faults:
-        raise _wrong_shape(faults, file)
-    inner = checked.get("workflows", {})
-    return _workflow(
-        checked["id"],
-        checked,
-        known=_WORKFLOW_KEYS,
-        workflows=tuple(_workflow(id, fields, known=_BODY_KEYS) for id, fields in inner.items()),
-    )
+    with collector_paused():
+        checked, faults = check_document(document)
+        if faults:
+            raise _wrong_shape(faults, file)
+        inner = checked.get("workflows", {})
+        return _workflow(
+            checked["id"],
+            checked,
+            known=_WORKFLOW_KEYS,
+            workflows=tuple(_workflow(id, fields, known=_BODY_KEYS) for id, fields in inner.items()),
+        )
 
 
 def json_schema(version: int = SCHEMA) -> dict[str, Any]:
@@ -101,11 +100,6 @@ def json_schema(version: int = SCHEMA) -> dict[str, Any]:
 _BODY_KEYS = frozenset({"name", "metadata", "inputs", "nodes", "edges", "outputs"})
 _WORKFLOW_KEYS = _BODY_KEYS | {"schema", "id", "workflows"}
 _INPUT_KEYS = frozenset({"schema", "required", "default", "description"})
-_EDGE_KEYS = {
-    "data": frozenset({"kind", "from", "to", "metadata"}),
-    "control": frozenset({"kind", "from", "to", "metadata"}),
-    "conditional": frozenset({"kind", "from", "to", "condition", "metadata"}),
-}
 
 
 def _body(workflow: Workflow) -> dict[str, Any]:
@@ -119,7 +113,7 @@ def _body(workflow: Workflow) -> dict[str, Any]:
         document["inputs"] = _by_name("input", workflow.inputs, lambda one: one.name, _input_document)
     document["nodes"] = _by_name("node", workflow.nodes, lambda one: one.id, node_document)
     if workflow.edges:
-        document["edges"] = [_edge_document(edge, place) for place, edge in enumerate(workflow.edges)]
+        document["edges"] = [edge_document(edge, place) for place, edge in enumerate(workflow.edges)]
     if workflow.outputs:
         document["outputs"] = _by_name("output", workflow.outputs, lambda one: one.name, _output_text)
     return document
@@ -153,24 +147,6 @@ def _by_name(
             details={"name": twice},
         )
     return written
-
-
-def _edge_document(edge: Edge, place: int) -> dict[str, Any]:
-    document: dict[str, Any]
-    if isinstance(edge, DataEdge):
-        document = {
-            "from": f"{edge.source}.{edge.source_port}",
-            "to": f"{edge.target}.{edge.target_port}",
-        }
-    else:
-        document = {"kind": edge.kind, "from": edge.source, "to": edge.target}
-        if isinstance(edge, ConditionalEdge):
-            document["condition"] = plain(edge.condition, f"edges[{place}].condition")
-    if edge.metadata:
-        document["metadata"] = plain(edge.metadata, f"edges[{place}].metadata")
-    if edge.extra:
-        put_extra(document, edge.extra, _EDGE_KEYS[edge.kind], f"edges[{place}]")
-    return document
 
 
 def _input_document(one: WorkflowInput) -> dict[str, Any]:
@@ -221,8 +197,8 @@ def _workflow(
         name=fields.get("name", ""),
         metadata=_metadata(fields.get("metadata", {})),
         inputs=tuple(_input(name, one) for name, one in fields.get("inputs", {}).items()),
-        nodes=tuple([read_node(node, one) for node, one in fields["nodes"].items()]),
-        edges=tuple([_edge(one) for one in fields.get("edges", ())]),
+        nodes=read_nodes(fields["nodes"]),
+        edges=read_edges(fields.get("edges", ())),
         outputs=tuple(
             WorkflowOutput(name, *place.split(".")) for name, place in fields.get("outputs", {}).items()
         ),
@@ -233,18 +209,6 @@ def _workflow(
 
 def _unknown(fields: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
     return {} if fields.keys() <= known else {key: fields[key] for key in fields if key not in known}
-
-
-def _edge(fields: Mapping[str, Any]) -> Edge:
-    kind = fields.get("kind", "data")
-    source, target = fields["from"], fields["to"]
-    metadata, extra = fields.get("metadata", {}), _unknown(fields, _EDGE_KEYS[kind])
-    if kind == "data":
-        (node, port), (target, target_port) = source.split("."), target.split(".")
-        return DataEdge(node, port, target, target_port, metadata, extra)
-    if kind == "control":
-        return ControlEdge(source, target, metadata, extra)
-    return ConditionalEdge(source, target, fields["condition"], metadata, extra)
 
 
 def _input(name: str, fields: Mapping[str, Any]) -> WorkflowInput:
@@ -274,7 +238,7 @@ def _wrong_shape(faults: list[Any], file: str) -> WorkflowError:
     return WorkflowError(
         f"the workflow has {count} in its shape\n  " + "\n  ".join(lines),
         code="SYM-W004",
-        hint="The JSON Schema of workflow files says what may stand where.",
+        hint="`symphony validate --schema` prints the JSON Schema of workflow files: what may stand where.",
         details={"faults": faults},
         file=file,
     )

@@ -1,7 +1,9 @@
 """Says what is wrong with a document, in words for whoever wrote it by hand."""
 
 import difflib
-from collections.abc import Iterator, Mapping
+import reprlib
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, TypedDict
 
 from pydantic import ValidationError
@@ -13,6 +15,7 @@ from symphony_workflow.document_schema import (
     RetryFields,
     adapter,
 )
+from symphony_workflow.edge_documents import without_sound_bare_edges
 from symphony_workflow.json_values import json_fault
 from symphony_workflow.model import LOCAL, NODE_ID, OPERATION_ID, PORT_NAME, SCHEMA, WORKFLOW_ID
 from symphony_workflow.node_documents import EXPRESSION, NODE_KINDS
@@ -32,10 +35,17 @@ def check_document(document: Any) -> tuple[Any, list[Fault]]:
     Args:
         document: A decoded workflow file.
     """
+    edges = document.get("edges") if isinstance(document, dict) else None
+    rest: Sequence[int] = ()
+    if isinstance(edges, list):
+        rest = without_sound_bare_edges(edges)
+        document = {**document, "edges": [edges[place] for place in rest]}
     try:
-        checked = adapter().validate_python(document)
+        checked: Any = adapter().validate_python(document)
     except ValidationError as error:
-        return None, [_fault(one) for one in error.errors(include_url=False)]
+        return None, [_fault(one, rest) for one in error.errors(include_url=False)]
+    if edges is not None:
+        checked["edges"] = edges
     return checked, list(_value_faults(checked))
 
 
@@ -68,7 +78,7 @@ def _faults_of_one(fields: Mapping[str, Any], path: str, others: set[str]) -> It
                         hint='A literal that looks like an expression is written {"$literal": ...}.',
                     )
     for place, edge in enumerate(fields.get("edges", ())):
-        if fault := json_fault(edge):
+        if len(edge) > 2 and (fault := json_fault(edge)):
             yield Fault(path=f"{path}edges[{place}]", message=fault, hint="")
     for name, one in fields.get("inputs", {}).items():
         if one.get("required") and "default" in one:
@@ -106,12 +116,16 @@ _NAMES = {
     ),
 }
 _KINDS = ("instrument", "operator", "control")
+_LONGEST_NAME = 64  # what is longer is near no name that a file may have, and would take long to compare
 _CONTROLS = tuple(name for name in NODE_KINDS if name not in _KINDS)
 
 
-def _fault(error: Any) -> Fault:
-    """A fault in our words, from one entry of pydantic's `ValidationError.errors()`."""
-    place = _place(error["loc"])
+def _fault(error: Any, edges: Sequence[int]) -> Fault:
+    """A fault in our words, from one entry of pydantic's `ValidationError.errors()`, of which `edges` were checked."""
+    loc = error["loc"]
+    if loc[:1] == ("edges",) and len(loc) > 1:
+        loc = ("edges", edges[loc[1]], *loc[2:])
+    place = _place(loc)
     kind, found, context = error["type"], error["input"], error.get("ctx", {})
     path = _json_path(place)
     if kind == "extra_forbidden":
@@ -161,7 +175,7 @@ def _unknown_kind(path: str, place: tuple[int | str, ...], found: Any) -> Fault:
     return Fault(
         path=f"{path}.{key}",
         message=f"found {_show(found[key])}, expected {_one_of(known)}",
-        hint=_nearest(str(found[key]), known),
+        hint=_nearest(found[key], known) if isinstance(found[key], str) else "",
     )
 
 
@@ -176,12 +190,15 @@ def _one_of(names: tuple[str, ...]) -> str:
     return " or ".join(f'"{name}"' for name in names)
 
 
+@lru_cache(maxsize=1024)  # a file that is wrong in one place is often wrong there a hundred thousand times
 def _nearest(name: str, known: tuple[str, ...]) -> str:
     """A hint that names the nearest known name; empty where none is near."""
-    close = difflib.get_close_matches(name, known, n=1)
+    close = difflib.get_close_matches(name, known, n=1) if len(name) <= _LONGEST_NAME else []
     return f"Did you mean {close[0]!r}?" if close else ""
 
 
 def _show(value: Any) -> str:
-    text = repr(value)
+    shown = reprlib.Repr()
+    shown.maxstring = shown.maxother = shown.maxlong = 80
+    text = shown.repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -14,14 +14,17 @@ from symphony_workflow.expression_syntax import Call, Entries, Items, Literal, M
 MAX_STEPS = 10_000_000
 """Steps of one evaluation; about a second."""
 
+MAX_DEPTH = 100
+"""How deeply the lists and objects of a value may nest: the library's own stack ends somewhere."""
+
+MAX_VALUES = 1_000_000
+"""How many values a list or object may hold, all in all: each is copied for the library."""
+
 _CHARACTERS = 16  # that weigh as much as one value
 _MADE = 8  # steps for a value that a part makes, which takes memory too
 _REGEX_COMPILATION = 400  # steps for each character of a pattern
-_UNKNOWN_PATTERN = (
-    2_000_000  # steps for a pattern that is not written out: the library refuses what takes longer
-)
+_UNKNOWN_PATTERN = 2_000_000  # steps for one that is not written out: the library refuses what takes longer
 _WEIGHED = 500_000  # values in one value; weighing more would take too long itself
-_MAX_DEPTH = 64  # to which a value is weighed
 
 
 class Size(NamedTuple):
@@ -53,6 +56,24 @@ def steps(tree: Tree, values: Mapping[str, Any]) -> int:
     return _work(tree, {name: size(value) for name, value in values.items()})[0]
 
 
+def excess(value: Any) -> str:
+    """Why a value is more than an expression may be given, in words; empty where it is not.
+
+    Args:
+        value: Any object.
+    """
+    level, count = [value], 0
+    for _ in range(MAX_DEPTH):
+        level = [part for part in level if isinstance(part, list | tuple | dict)]
+        count += sum(map(len, level))
+        if count > MAX_VALUES:
+            return f"holds more than {MAX_VALUES:,} values"
+        if not level:
+            return ""
+        level = [child for part in level for child in (part.values() if isinstance(part, dict) else part)]
+    return f"nests lists and objects more than {MAX_DEPTH} deep"
+
+
 def size(value: Any) -> Size:
     """How large a JSON-like value is; what is larger than any bound is not looked at further.
 
@@ -72,7 +93,7 @@ def size(value: Any) -> Size:
 
 def _weight(value: Any, left: int, depth: int) -> int:
     weight = 1 + _text_weight(value)
-    for part in _parts(value) if depth < _MAX_DEPTH else ():
+    for part in _parts(value) if depth < MAX_DEPTH else ():
         weight += _weight(part, left - weight, depth + 1)
         if weight > left:
             break

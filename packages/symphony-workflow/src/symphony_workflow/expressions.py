@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from symphony_sdk.errors import WorkflowError
 
-from symphony_workflow.expression_bounds import MAX_STEPS, steps
+from symphony_workflow.expression_bounds import MAX_STEPS, excess, steps
 from symphony_workflow.expression_check import Checker, result_fault, unknown_call
 from symphony_workflow.expression_syntax import SyntaxFault, Tree, free_names, parse
 from symphony_workflow.expression_types import ANY, type_of_schema
@@ -84,6 +84,15 @@ def evaluate(text: str, values: Mapping[str, Any], *, node: str = "") -> Any:
         given = ", ".join(sorted(values)) or "nothing"
         raise failed(text, node, f"it uses {', '.join(missing)}", f"It is given {given}.")
     used = {name: values[name] for name in compiled.names}
+    for name, value in used.items():
+        if why := excess(value):
+            raise failed(
+                text,
+                node,
+                f"`{name}` {why}",
+                "Let an operator take out of it what the expression needs.",
+                code="SYM-W071",
+            )
     needed = steps(compiled.tree, used)
     if needed > MAX_STEPS:
         raise failed(

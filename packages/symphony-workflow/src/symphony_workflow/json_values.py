@@ -25,15 +25,18 @@ def json_fault(value: Any, depth: int = 0) -> str:
         return "" if math.isfinite(value) else f"{value} is not a JSON number"
     if depth == MAX_DEPTH:
         return f"lists and objects nest deeper than {MAX_DEPTH}"
-    if kind is list:
-        return next((fault for item in value if (fault := json_fault(item, depth + 1))), "")
     if kind is dict:
         for key, item in value.items():
             if type(key) is not str:
                 return f"the key {key!r} is not a string"
-            if fault := json_fault(key) or json_fault(item, depth + 1):
+            if not key.isascii() and (fault := json_fault(key)):
+                return fault
+            # Most values are short texts: a call for each would take most of the time.
+            if (type(item) is not str or not item.isascii()) and (fault := json_fault(item, depth + 1)):
                 return fault
         return ""
+    if kind is list:
+        return next((fault for item in value if (fault := json_fault(item, depth + 1))), "")
     return f"{kind.__name__} is not a JSON type (null, boolean, number, string, list, object)"
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from symphony_sdk.errors import WorkflowError
 
+from symphony_workflow.bulk import from_columns
 from symphony_workflow.json_values import json_fault
 from symphony_workflow.model import (
     ApprovalNode,
@@ -66,25 +67,22 @@ def node_document(node: Node) -> dict[str, Any]:
     return document
 
 
-def read_node(id: str, document: Mapping[str, Any]) -> Node:
-    """The node that a file speaks of.
+def read_nodes(documents: Mapping[str, Mapping[str, Any]]) -> tuple[Node, ...]:
+    """The nodes that a file speaks of.
 
     Args:
-        id: Its id.
-        document: What the file says of it, checked; left as it is.
+        documents: What the file says of each, by id, checked; left as it is.
     """
-    kind = document["kind"]
-    made = NODE_KINDS[document["control"] if kind == "control" else kind]
-    known = _KNOWN[made]
-    given: dict[str, Any] = {}
-    extra: dict[str, Any] = {}
-    for name, value in document.items():
-        if name not in known:
-            extra[name] = value
-        elif name not in ("kind", "control"):
-            read = _READ.get(name)
-            given[name] = read(value) if read else value
-    return made(id=id, extra=extra, **given)
+    ids: dict[type[Node], list[str]] = {}
+    for id, document in documents.items():
+        kind = document["kind"]
+        ids.setdefault(NODE_KINDS[document["control"] if kind == "control" else kind], []).append(id)
+    made: dict[str, Node] = {}
+    for kind, named in ids.items():
+        found = [documents[id] for id in named]
+        columns = {name: column(found) for name, column in _COLUMNS[kind].items()}
+        made.update(zip(named, from_columns(kind, len(named), {"id": named, **columns}), strict=True))
+    return tuple([made[id] for id in documents])
 
 
 def put_extra(document: dict[str, Any], extra: dict[str, Any], known: frozenset[str], path: str) -> None:
@@ -252,6 +250,25 @@ _ORDER = (
 )
 
 
+def _column(field: Field[Any], known: frozenset[str]) -> Callable[[list[Mapping[str, Any]]], list[Any]]:
+    """What gives the values of one field, from what a file says of nodes of one kind."""
+    name, read = field.name, _READ.get(field.name)
+    if name == "extra":
+        return lambda documents: [
+            {} if one.keys() <= known else {key: one[key] for key in one if key not in known}
+            for one in documents
+        ]
+    if field.default_factory is not MISSING:
+        fresh = field.default_factory
+        if read:
+            return lambda documents: [read(one[name]) if name in one else fresh() for one in documents]
+        return lambda documents: [one[name] if name in one else fresh() for one in documents]
+    default = field.default
+    if read:
+        return lambda documents: [read(one[name]) if name in one else default for one in documents]
+    return lambda documents: [one.get(name, default) for one in documents]
+
+
 def _rows(part: Any, order: tuple[str, ...]) -> tuple[tuple[str, Any, _Write | None], ...]:
     named = {field.name: field for field in fields(part)}
     return tuple((name, _default(named[name]), _WRITE.get(name)) for name in order if name in named)
@@ -265,6 +282,10 @@ _KNOWN: dict[type[Node], frozenset[str]] = {
     kind: frozenset({"kind", *(["control"] if kind.kind == "control" else [])}).union(
         field.name for field in fields(kind) if field.name not in ("id", "extra")
     )
+    for kind in NODE_KINDS.values()
+}
+_COLUMNS = {
+    kind: {field.name: _column(field, _KNOWN[kind]) for field in fields(kind) if field.name != "id"}
     for kind in NODE_KINDS.values()
 }
 _WRITTEN: dict[type, tuple[tuple[str, Any, _Write | None], ...]] = {

@@ -182,6 +182,15 @@ def _operation_faults(graph: Graph, node: Any) -> Iterator[Fault]:
     if operations is None:
         return
     operation = operations.get(uses)
+    if operation is None and isinstance(stands_for := node.metadata.get("placeholder"), str):
+        yield Fault(
+            "SYM-W013",
+            "error",
+            f"node {node.id!r} is a placeholder for {stands_for}, and must be replaced",
+            "Let it use an operation that does the same, or import the file again with `--map`.",
+            node.id,
+        )
+        return
     if operation is None:
         yield Fault(
             "SYM-W013",

@@ -145,7 +145,7 @@ def _given_faults(graph: Graph, node: Node, ports: Ports, given: Mapping[str, in
     if isinstance(node, (MapNode, LoopNode)):
         yield from _repeated_faults(graph, node)
     elif isinstance(node, JoinNode):
-        yield from _join_faults(node, len(given))
+        yield from _join_faults(graph, node)
 
 
 def no_output(id: str, port: str, ports: Ports, edge: int | None = None) -> Fault:
@@ -285,8 +285,10 @@ def _bounded(graph: Graph, node: MapNode) -> bool:
     return not feeding or all("maxItems" in graph.source_schema(edge) for edge in feeding)
 
 
-def _join_faults(node: JoinNode, inputs: int) -> Iterator[Fault]:
-    if not inputs:
+def _join_faults(graph: Graph, node: JoinNode) -> Iterator[Fault]:
+    edges = [graph.edges[number] for number in graph.into.get(node.id, ())]
+    arriving = sum(edge.source != INPUTS for edge in edges)  # what is there from the start is not waited for
+    if not edges and not node.params:
         yield Fault(
             "SYM-W016",
             "error",
@@ -294,11 +296,11 @@ def _join_faults(node: JoinNode, inputs: int) -> Iterator[Fault]:
             "Draw an edge to it from each way that it brings together.",
             node.id,
         )
-    elif isinstance(node.wait, int) and node.wait > inputs:
+    elif isinstance(node.wait, int) and node.wait > arriving > 0:
         yield Fault(
             "SYM-W025",
             "error",
-            f"the join {node.id!r} waits for {node.wait} inputs, and has {inputs}",
+            f"the join {node.id!r} waits for {node.wait} inputs, and {arriving} edges lead to it",
             'Lower it, or write "all".',
             node.id,
         )

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from keyword import iskeyword, issoftkeyword
-from typing import Any
+from typing import Any, get_args
 
 from symphony_sdk.errors import WorkflowError
 
@@ -23,6 +23,8 @@ from symphony_workflow.model import (
     ONCE,
     OPERATION_ID,
     PORT_NAME,
+    CachePolicy,
+    Case,
     ConditionalEdge,
     ControlEdge,
     DataEdge,
@@ -30,6 +32,8 @@ from symphony_workflow.model import (
     Expression,
     Metadata,
     Node,
+    Resources,
+    RetryPolicy,
     Workflow,
     WorkflowInput,
     WorkflowOutput,
@@ -50,9 +54,14 @@ from symphony_workflow.python_layout import (
 from symphony_workflow.validation import validate
 
 _TAKEN = frozenset(dir(__builtins__) if not isinstance(__builtins__, dict) else __builtins__) | {
+    "Expression",
+    "Metadata",
     "Path",
+    "WorkflowBuilder",
     "wf",
     "workflow",
+    *(part.__name__ for part in (*get_args(Node), *get_args(Edge), WorkflowInput, WorkflowOutput)),
+    *(part.__name__ for part in (CachePolicy, Case, Resources, RetryPolicy)),
 }
 _METHODS = frozenset(dir(NodeRef))
 _TYPES = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}

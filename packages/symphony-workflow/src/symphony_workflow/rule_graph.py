@@ -5,7 +5,7 @@ state of a workflow to the next and says which nodes have to be looked at again.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from operator import is_
 from typing import Any, NamedTuple
 
@@ -46,6 +46,7 @@ CALLERS = (*REPEATING, SubworkflowNode)
 
 _KEPT_COMPARISONS = 20_000
 _JOINED_TYPES = 8
+_COMPARED_AT_ONCE = 512
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
@@ -96,7 +97,7 @@ class Graph:
         self.local = local
         self.nodes: dict[str, Node] = {node.id: node for node in workflow.nodes}
         self.edges: list[Edge] = list(workflow.edges)
-        self.numbers: Sequence[int] = range(len(self.edges))
+        self.numbers: range | list[int] = range(len(self.edges))
         self.into: dict[str, list[int]] = defaultdict(list)
         self.out: dict[str, list[int]] = defaultdict(list)
         into, out = self.into, self.out
@@ -341,7 +342,8 @@ class Graph:
         self, old: tuple[Edge, ...], new: tuple[Edge, ...]
     ) -> tuple[list[tuple[int, Edge]], list[tuple[int, Edge]]]:
         start, end = _unchanged(old, new)
-        numbers = list(self.numbers)
+        numbers = self.numbers if isinstance(self.numbers, list) else list(self.numbers)
+        self.numbers = numbers
         left = numbers[start : len(old) - end]
         free: dict[int, list[int]] = defaultdict(list)
         for number in reversed(left):
@@ -355,7 +357,6 @@ class Graph:
                 added.append((len(self.edges), edge))
                 self.edges.append(edge)
         numbers[start : len(old) - end] = middle
-        self.numbers = numbers
         removed = [(number, self.edges[number]) for number in set(left).difference(middle)]
         for number, edge in removed:
             self.into[edge.target].remove(number)
@@ -391,8 +392,16 @@ def _unchanged(old: tuple[Any, ...], new: tuple[Any, ...]) -> tuple[int, int]:
     if old is new:
         return len(old), 0
     shorter = min(len(old), len(new))
-    start = bytes(map(is_, old, new)).find(0)
-    if start < 0:
-        start = shorter
-    end = bytes(map(is_, reversed(old[start:]), reversed(new[start:]))).find(0)
-    return start, end if end >= 0 else shorter - start
+    start = shorter
+    for at in range(0, shorter, _COMPARED_AT_ONCE):
+        here = slice(at, min(at + _COMPARED_AT_ONCE, shorter))
+        if (place := bytes(map(is_, old[here], new[here])).find(0)) >= 0:
+            start = at + place
+            break
+    for at in range(0, shorter - start, _COMPARED_AT_ONCE):
+        size = min(_COMPARED_AT_ONCE, shorter - start - at)
+        mine = old[len(old) - at - size : len(old) - at]
+        theirs = new[len(new) - at - size : len(new) - at]
+        if (place := bytes(map(is_, mine, theirs)).rfind(0)) >= 0:
+            return start, at + size - place - 1
+    return start, shorter - start

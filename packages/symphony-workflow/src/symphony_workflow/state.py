@@ -1,7 +1,7 @@
 """The states of a run and of a node in it, and which may follow which, as data."""
 
 from enum import StrEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from symphony_sdk.errors import WorkflowError
 
@@ -78,6 +78,8 @@ NODE_TRANSITIONS: dict[NodeState, frozenset[NodeState]] = {
 RUN_ENDS = frozenset({_R.COMPLETED, _R.FAILED, _R.CANCELLED})
 NODE_ENDS = frozenset({_N.COMPLETED, _N.FAILED, _N.SKIPPED, _N.CANCELLED})
 
+_TRANSITIONS: dict[type, dict[Any, frozenset[Any]]] = {RunState: RUN_TRANSITIONS, NodeState: NODE_TRANSITIONS}
+
 S = TypeVar("S", RunState, NodeState)
 
 
@@ -91,8 +93,7 @@ def advance(state: S, to: S) -> S:
     Raises:
         WorkflowError: `to` may not follow `state`.
     """
-    allowed: frozenset[RunState] | frozenset[NodeState]
-    allowed = RUN_TRANSITIONS[state] if isinstance(state, RunState) else NODE_TRANSITIONS[state]
+    allowed = _TRANSITIONS[type(state)][state]
     if to not in allowed:
         subject = "run" if isinstance(state, RunState) else "node"
         raise WorkflowError(

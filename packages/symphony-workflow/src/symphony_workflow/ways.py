@@ -132,9 +132,11 @@ class Ways:
             return OPEN
         if isinstance(node, JoinNode):
             possible = [way.answers for way in ways if not way.closed]
-            if not possible and not node.params:
+            if not possible:
                 return Way(closed=f"every way to it is closed; {min(way.closed for way in ways)}")
-            return Way() if node.params else Way(frozenset.intersection(*possible))
+            if isinstance(node.wait, int) and len(possible) < node.wait <= len(ways):
+                return Way(closed=f"it waits for {node.wait} inputs, and {len(possible)} can arrive")
+            return Way(frozenset.intersection(*possible))
         if closed := [way.closed for way in ways if way.closed]:
             return Way(closed=min(closed))
         answers = ways[0].answers.union(*(way.answers for way in ways[1:]))

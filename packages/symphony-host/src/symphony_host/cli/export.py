@@ -49,6 +49,12 @@ def _mermaid(workflow: Workflow) -> str:
     return to_mermaid(workflow)
 
 
+def _python(workflow: Workflow) -> str:
+    from symphony_workflow.python_source import to_python
+
+    return to_python(workflow)
+
+
 def _svg(workflow: Workflow) -> str:
     from symphony_workflow.drawing import to_svg
 
@@ -60,6 +66,7 @@ FORMS = {
     "binary": Form((".symwf",), _binary, faithful=True),
     "dot": Form((".dot", ".gv"), _dot),
     "mermaid": Form((".mmd", ".mermaid"), _mermaid),
+    "python": Form((".py",), _python),
     "svg": Form((".svg",), _svg),
 }
 """The family's own forms by name."""
@@ -74,12 +81,15 @@ FORMS = {
     metavar="FORM",
     help=f"{', '.join(FORMS)}, or a format of another program; by the end of FILE unless given.",
 )
+@click.option("--python", is_flag=True, help="The same as `--to python`: the code that builds the workflow.")
 @click.option("--strict", is_flag=True, help="Refuse a format that cannot say all of the workflow.")
 @json_option
 @debug_option
 @pass_shell
-def export(shell: Shell, flow: Path, output: Path | None, name: str | None, strict: bool) -> None:
-    """Write the workflow in the file FLOW in another form: a picture, compact binary, JSON, or for another program.
+def export(
+    shell: Shell, flow: Path, output: Path | None, name: str | None, python: bool, strict: bool
+) -> None:
+    """Write the workflow in the file FLOW in another form: a picture, compact binary, Python, JSON, or another program's.
 
     Without `-o` it is printed. A file of that name is replaced, as a whole or not at all. Notes say what the format
     of another program (such as cwl, comfyui-api, wfformat) could not take over.
@@ -89,9 +99,10 @@ def export(shell: Shell, flow: Path, output: Path | None, name: str | None, stri
       symphony export flow.json -o flow.svg
       symphony export flow.json -o flow.symwf
       symphony export flow.symwf --to json
+      symphony export flow.json --python
       symphony export flow.json -o flow.cwl
     """
-    chosen, form, notes = _form(shell, name, output)
+    chosen, form, notes = _form(shell, "python" if python else name, output)
     workflow = load(flow)
     if output and not form.faithful and output.exists() and output.samefile(flow):
         raise usage_error(

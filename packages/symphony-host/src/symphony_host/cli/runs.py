@@ -1,6 +1,7 @@
 """`symphony runs`: what runs there are, where one is, and who did what."""
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from symphony_host.composition import Host
 
 T = TypeVar("T")
+TOLD = 1000
+"""Entries of the history that are read at a time, and that are told of one run."""
+
 limit_option = click.option(
     "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many."
 )
@@ -77,7 +81,7 @@ def show(shell: Shell, run_id: str) -> None:
 
     async def look(host: "Host") -> "tuple[Outcome, list[HistoryEntry]]":
         run = await whole_id(host.core, run_id)
-        return await host.core.outcome(run), list(await host.core.history(run, limit=1000))
+        return await host.core.outcome(run), await _newest(host, run, 0, TOLD)
 
     outcome, history = _ask(shell, look)
     status = outcome.status
@@ -110,7 +114,7 @@ def show(shell: Shell, run_id: str) -> None:
 @debug_option
 @pass_shell
 def history(shell: Shell, run_id: str, after: int, limit: int) -> None:
-    """Tell who gave which command to RUN, or to any run, and when.
+    """Tell who gave which command to RUN, or to any run, and when; the newest last.
 
     \b
     Example:
@@ -119,7 +123,7 @@ def history(shell: Shell, run_id: str, after: int, limit: int) -> None:
 
     async def look(host: "Host") -> "list[HistoryEntry]":
         run = await whole_id(host.core, run_id) if run_id else ""
-        return list(await host.core.history(run, after=after, limit=limit))
+        return await _newest(host, run, after, limit)
 
     found = _ask(shell, look)
     if shell.json:
@@ -144,6 +148,15 @@ def _list(shell: Shell, limit: int) -> None:
         shell.table(("run", "workflow", "state", "started", "time"), rows)
     else:
         click.echo("no runs yet; `symphony demo` makes one")
+
+
+async def _newest(host: "Host", run: str, after: int, limit: int) -> "list[HistoryEntry]":
+    """The newest entries of the history, in order."""
+    kept: deque[HistoryEntry] = deque(maxlen=limit)
+    while page := await host.core.history(run, after=after, limit=TOLD):
+        kept.extend(page)
+        after = page[-1].id
+    return list(kept)
 
 
 def _print_history(shell: Shell, entries: "list[HistoryEntry]") -> None:

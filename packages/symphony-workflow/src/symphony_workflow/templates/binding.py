@@ -20,10 +20,10 @@ from symphony_workflow.templates.placeholders import (
     EXPRESSION,
     IF,
     INDEX,
-    LITERAL,
     PARAM,
     TEXT,
     VALUE,
+    VERBATIM,
     Path,
     Wrapper,
     is_expression,
@@ -82,8 +82,8 @@ class _Expansion:
             ]
         if not isinstance(value, dict):
             return value
-        if LITERAL in value:
-            return self._copied(value[LITERAL])
+        if VERBATIM in value:
+            return self._copied(value[VERBATIM])
         if PARAM in value:
             found = self._lookup(value[PARAM], path, scope)
             return cel_literal(found) if is_expression(logical) else self._copied(found)

@@ -14,9 +14,9 @@ from symphony_workflow.templates.faults import TemplateFault, nearest, template_
 from symphony_workflow.templates.parameters import Parameter, value_faults
 from symphony_workflow.templates.placeholders import (
     EXPRESSION,
-    LITERAL,
     PARAM,
     RESERVED,
+    VERBATIM,
     Path,
     is_expression,
     shown,
@@ -221,7 +221,7 @@ def _escaped(value: Any, path: Path, places: Mapping[Path, str]) -> Any:
     if value.keys() & set(RESERVED):
         inside = [name for place, name in places.items() if place[: len(path)] == path]
         if not inside:
-            return {LITERAL: value}
+            return {VERBATIM: value}
         raise template_error(
             "the choice of parameters",
             [

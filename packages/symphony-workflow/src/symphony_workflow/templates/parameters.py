@@ -18,7 +18,7 @@ PARAMETER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 TYPES = ("string", "integer", "number", "boolean", "array", "object", "null")
 
 _COUNT = "a whole number, 0 or more"
-_KEYWORDS: Mapping[str, str] = {
+KEYWORDS: Mapping[str, str] = {
     "type": "the name of a type or a list of them",
     "enum": "a list of values",
     "const": "",
@@ -240,11 +240,11 @@ def _schema_faults(schema: Any, place: str = "") -> Iterator[tuple[str, str, str
         return
     for key, part in schema.items():
         here = f"{place}.{key}"
-        if key not in _KEYWORDS:
+        if key not in KEYWORDS:
             if not key.startswith("x-"):
-                yield here, "unknown key", nearest(key, [*_KEYWORDS, *_OWN])
+                yield here, "unknown key", nearest(key, [*KEYWORDS, *_OWN])
         elif not _takes(key, part):
-            yield here, f"expected {_KEYWORDS[key]}, found {part!r:.60}", ""
+            yield here, f"expected {KEYWORDS[key]}, found {part!r:.60}", ""
         elif key == "items" or (key == "additionalProperties" and not isinstance(part, bool)):
             yield from _schema_faults(part, here)
         elif key == "properties":
@@ -256,7 +256,7 @@ def _schema_faults(schema: Any, place: str = "") -> Iterator[tuple[str, str, str
 
 
 def _takes(key: str, part: Any) -> bool:
-    expected = _KEYWORDS[key]
+    expected = KEYWORDS[key]
     if key == "type":
         names = part if isinstance(part, list) and part else [part]
         return all(isinstance(name, str) and name in TYPES for name in names)

@@ -3,7 +3,7 @@
 `{"$param": "NAME"}` stands for a whole value, `${NAME}` for text inside of a string or a key (`$${` is the text
 `${`). An entry of an object or a list may be wrapped: `{"$each": "LIST", "$as": "item", "$value": ...}` makes an entry
 for each item, `{"$if": "CONDITION", "$value": ..., "$else": ...}` makes one where the condition holds, and
-`{"$literal": ...}` is taken as it is. A place holder may name a property of an object: `item.name`.
+`{"$verbatim": ...}` is taken as it is. A place holder may name a property of an object: `item.name`.
 """
 
 import re
@@ -23,8 +23,8 @@ AS = "$as"
 IF = "$if"
 VALUE = "$value"
 ELSE = "$else"
-LITERAL = "$literal"
-RESERVED = (PARAM, EACH, AS, IF, VALUE, ELSE, LITERAL)
+VERBATIM = "$verbatim"
+RESERVED = (PARAM, EACH, AS, IF, VALUE, ELSE, VERBATIM)
 EXPRESSION = "$expr"
 """The key of an object that stands for a computed value in a workflow file."""
 
@@ -39,7 +39,7 @@ Path = tuple[str | int, ...]
 Kind = Literal["value", "text", "name", "expression", "list", "condition"]
 
 _NAMED = frozenset({"nodes", "inputs", "outputs", "workflows"})
-_KNOWN_DOLLAR = frozenset({EXPRESSION, "$ref", "$defs", "$schema", "$id", "$comment", "$anchor"})
+_KNOWN_DOLLAR = frozenset({EXPRESSION, "$literal", "$ref", "$defs", "$schema", "$id", "$comment", "$anchor"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +178,8 @@ class _Search:
             self._object(value, path, logical, items)
 
     def _object(self, value: dict[str, Any], path: Path, logical: Path, items: dict[str, str]) -> None:
-        if LITERAL in value:
-            self._only(value, LITERAL, path)
+        if VERBATIM in value:
+            self._only(value, VERBATIM, path)
         elif PARAM in value:
             self._only(value, PARAM, path)
             kind: Kind = "expression" if is_expression(logical) else "value"
@@ -279,7 +279,7 @@ class _Search:
                 self._fault(
                     (*path, key),
                     f"{key!r} is no key of a template",
-                    f'{hint} For the key itself, use "{LITERAL}".',
+                    f'{hint} For the key itself, use "{VERBATIM}".',
                 )
 
     def _fault(self, path: Path, message: str, hint: str, parameter: str = "") -> None:
