@@ -375,11 +375,6 @@ CATALOGUE: dict[str, ErrorCode] = {
         "The Python code that builds a workflow gave something that cannot be part of it. The message "
         "names the line of that code.",
     ),
-    "SYM-W051": ErrorCode(
-        "Node cannot be run",
-        "The workflow is sound, but the tracker that is installed cannot run a node of this kind, or one whose "
-        "parameter is an expression. Nothing was started. Upgrade the tracker, or draw the node differently.",
-    ),
     "SYM-W060": ErrorCode(
         "Binary workflow is damaged",
         "The file is not a binary workflow, was cut off or changed on its way, or claims more than it holds. Nothing "
