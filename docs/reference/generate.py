@@ -19,6 +19,7 @@ import symphony_sdk
 from rendering import arguments, description, docstring, fields, json_type, meanings, summary, table, toml
 from symphony_host.cli.commands import COMMANDS
 from symphony_host.cli.exits import EXPLAINED
+from symphony_host.cli.root import root
 from symphony_host.configuration import Settings
 from symphony_ipc import framing, handshake, window
 from symphony_ipc.envelope import DATA_KINDS, Envelope, Kind
@@ -342,7 +343,7 @@ def _marker_of(hook: str) -> str:
 
 
 def _command(command: click.Command, path: str) -> Iterator[str]:
-    ctx = click.Context(command, info_name=path)
+    ctx = click.Context(command, info_name=path, parent=click.Context(root, **root.context_settings))
     yield f"{'##' if path.count(' ') == 1 else '###'} {path}\n"
     yield f"```text\n{' '.join([path, *command.collect_usage_pieces(ctx)])}\n```\n"
     text = inspect.cleandoc(command.help or "")

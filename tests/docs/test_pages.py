@@ -10,6 +10,7 @@ from importlib import import_module
 import click
 from markdown.extensions.toc import slugify
 from symphony_host.cli.commands import COMMANDS
+from symphony_host.cli.root import root
 from symphony_host.configuration import Settings, load_settings
 from symphony_sdk import manifest
 from symphony_workflow import loads, templates
@@ -159,6 +160,8 @@ def check_command(page: str, words: list[str]) -> None:
         child = command.get_command(click.Context(command), rest[0])
         assert child is not None, f"{page}: symphony {' '.join(words)}"
         command, rest = child, rest[1:]
-    _, _, given = command.make_parser(click.Context(command)).parse_args(list(rest))
+    _, _, given = command.make_parser(
+        click.Context(command, parent=click.Context(root, **root.context_settings))
+    ).parse_args(list(rest))
     arguments = [each for each in command.params if isinstance(each, click.Argument) and each.required]
     assert len(arguments) <= len(given), f"{page}: symphony {' '.join(words)}"

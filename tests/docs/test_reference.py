@@ -14,6 +14,7 @@ import pytest
 import symphony_sdk
 from pydantic import BaseModel
 from symphony_host.cli.commands import COMMANDS
+from symphony_host.cli.root import root
 from symphony_host.configuration import Settings
 from symphony_ipc.envelope import Envelope, Kind
 from symphony_ipc.handshake import Hello, Welcome
@@ -92,7 +93,7 @@ def wanted() -> Iterator[Wanted]:
 
 
 def wanted_of_command(command: click.Command, path: str) -> Iterator[Wanted]:
-    context = click.Context(command, info_name=path)
+    context = click.Context(command, info_name=path, parent=click.Context(root, **root.context_settings))
     yield "command-line.md", path, ""
     for option in command.get_params(context):
         if isinstance(option, click.Option):
