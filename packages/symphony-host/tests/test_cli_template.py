@@ -237,7 +237,7 @@ def test_faults_of_a_template_file_are_told(tmp_path, monkeypatch, capsys):
     file.write_text(json.dumps({**TEMPLATE, "titel": "x"}))
     assert symphony(capsys, "validate", file, code=1)["faults"][0]["path"] == "titel"
     assert run(["template", "validate", str(file)]) == 1
-    assert "1 errors" in capsys.readouterr().out
+    assert "1 error, 0 warnings" in capsys.readouterr().out
 
 
 def test_templates_come_from_the_user_folders_manifests_and_hooks(site, tmp_path, monkeypatch):

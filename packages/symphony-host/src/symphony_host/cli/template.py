@@ -12,7 +12,7 @@ from symphony_host.cli import exits
 from symphony_host.cli.session import settings_of
 from symphony_host.cli.shell import Shell, debug_option, json_option, pass_shell, usage_error
 from symphony_host.cli.template_making import add, new, validate
-from symphony_host.cli.text import clean, columns
+from symphony_host.cli.text import clean, columns, counted
 
 if TYPE_CHECKING:
     from symphony_workflow import Workflow
@@ -309,7 +309,7 @@ def _handed_over(
     elif output is None:
         click.echo(dumps(workflow), nl=False)
     else:
-        click.echo(f"{output}: {len(workflow.nodes)} nodes; run it with `symphony run {output}`")
+        click.echo(f"{output}: {counted(len(workflow.nodes), 'node')}; run it with `symphony run {output}`")
 
 
 def _installed_operations(settings: "Settings") -> "tuple[str, ...]":

@@ -10,7 +10,7 @@ import click
 from symphony_host.cli import exits
 from symphony_host.cli.session import settings_of
 from symphony_host.cli.shell import Shell, debug_option, json_option, pass_shell
-from symphony_host.cli.text import clean
+from symphony_host.cli.text import clean, counted
 
 if TYPE_CHECKING:
     from symphony_sdk.contributions import OperationSpec
@@ -136,7 +136,11 @@ def validate(shell: Shell, file: Path) -> int:
         color = "red" if fault.severity == "error" else "yellow"
         click.echo(f"{click.style(fault.severity, fg=color, bold=True)}: {clean(str(fault))}")
     warnings = len(faults) - errors
-    click.echo(f"{file}: {errors} errors, {warnings} warnings" if faults else f"{file}: no fault found")
+    click.echo(
+        f"{file}: {counted(errors, 'error')}, {counted(warnings, 'warning')}"
+        if faults
+        else f"{file}: no fault found"
+    )
     return exits.FAILED if errors else exits.OK
 
 

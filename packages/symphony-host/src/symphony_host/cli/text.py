@@ -70,3 +70,13 @@ def moment(at: float) -> str:
     from datetime import datetime
 
     return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, such as `1 node` or `3 nodes`.
+
+    Args:
+        number: How many.
+        noun: What one of them is called.
+    """
+    return f"{number} {noun}{'' if number == 1 else 's'}"

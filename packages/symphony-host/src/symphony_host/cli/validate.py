@@ -21,7 +21,7 @@ from symphony_workflow.places import line_numbers, line_of
 from symphony_host.cli import exits
 from symphony_host.cli.session import open_host, settings_of
 from symphony_host.cli.shell import Shell, debug_option, error_lines, json_option, pass_shell
-from symphony_host.cli.text import columns
+from symphony_host.cli.text import columns, counted
 
 if TYPE_CHECKING:
     from symphony_host.configuration import Settings
@@ -81,9 +81,9 @@ def validate(shell: Shell, flow: Path) -> int:
         _print_permissions(permissions)
         warnings = len(findings) - errors
         click.echo(
-            f"{flow}: {_count(errors, 'error')}, {_count(warnings, 'warning')}"
+            f"{flow}: {counted(errors, 'error')}, {counted(warnings, 'warning')}"
             if findings
-            else f"{flow}: {_count(len(workflow.nodes), 'node')}, no fault found"
+            else f"{flow}: {counted(len(workflow.nodes), 'node')}, no fault found"
         )
     return exits.FAILED if errors else exits.OK
 
@@ -156,7 +156,3 @@ def _print_permissions(permissions: list[NeededPermission]) -> None:
     for line in columns(rows, indent=2):
         click.echo(line)
     click.echo()
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
