@@ -287,18 +287,20 @@ def test_validate_tells_the_line_of_each_fault_and_shows_those_of_a_kind_togethe
 
 
 def test_validate_lists_what_the_extensions_of_the_nodes_ask_to_be_allowed(
-    host: FakeHost, capsys: Any, tmp_path: Any
+    host: FakeHost, site: Any, capsys: Any, tmp_path: Any
 ) -> None:
-    nodes = {"walk": {"kind": "operator", "uses": "symphony.files.walk", "params": {"path": "."}}}
+    asked = 'type = "file"\nscope = ["read"]\nresource = "${project}/**"\nreason = "walks the folders"\n'
+    site.add("files", more=f"[[permissions.required]]\n{asked}")
+    nodes = {"walk": {"kind": "operator", "uses": "acme.files.walk", "params": {"path": "."}}}
     (tmp_path / "walk.json").write_text(json.dumps({"schema": 1, "id": "walk", "nodes": nodes}))
     run(["validate", "walk.json"])
     out = capsys.readouterr().out
     assert "permissions that its extensions ask for" in out
     run(["validate", "walk.json", "--json"])
     (needed, *_) = json.loads(capsys.readouterr().out)["permissions"]
-    assert (needed["extension"], needed["nodes"]) == ("symphony.files", ["walk"])
-    assert needed["permission"].startswith("file:")
-    assert needed["reason"]
+    assert (needed["extension"], needed["nodes"]) == ("acme.files", ["walk"])
+    assert needed["permission"] == "file:read:${project}/**"
+    assert needed["reason"] == "walks the folders"
 
 
 def test_validate_of_a_sound_workflow_ends_with_code_0(host: FakeHost, capsys: Any) -> None:
