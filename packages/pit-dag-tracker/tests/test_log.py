@@ -13,29 +13,47 @@ from symphony_sdk.events import RunCompleted, RunPaused, RunResumed
 
 @pytest.fixture
 def disk(monkeypatch):
-    """A disk that can be filled: SQLite's own limit on the pages of the log, set on the connection that writes."""
-    connections = []
+    """A disk that can be filled: SQLite's own limit on the pages of the log.
+
+    It is set by the thread that writes, between two transactions: SQLite keeps one error for a connection, and another
+    thread that used it in between could hide the failure of a write from the one that made it.
+    """
+
+    class Disk:
+        def __init__(self):
+            self._wanted = None
+
+        def fill(self):
+            self._wanted = self._full
+
+        def make_room(self):
+            self._wanted = self._roomy
+
+        def settle(self, execute):
+            wanted, self._wanted = self._wanted, None
+            if wanted is not None:
+                execute(f"PRAGMA max_page_count = {wanted(execute)}")
+
+        def _full(self, execute):
+            (pages,) = execute("PRAGMA page_count").fetchone()
+            return pages
+
+        def _roomy(self, execute):
+            return 1_000_000
+
+    disk, real = Disk(), sqlite3.connect
 
     class Connection(sqlite3.Connection):
-        def __init__(self, *args, **kwargs):
-            super().__init__(*args, **kwargs)
-            connections.append(self)
+        def execute(self, sql, *args):
+            if sql == "BEGIN IMMEDIATE":
+                disk.settle(super().execute)
+            return super().execute(sql, *args)
 
-    real = sqlite3.connect
     monkeypatch.setattr(
         "pit_dag_tracker.tables.sqlite3.connect",
         lambda *args, **kwargs: real(*args, factory=Connection, **kwargs),
     )
-
-    class Disk:
-        def fill(self):
-            (pages,) = connections[-1].execute("PRAGMA page_count").fetchone()
-            connections[-1].execute(f"PRAGMA max_page_count = {pages}")
-
-        def make_room(self):
-            connections[-1].execute("PRAGMA max_page_count = 1000000")
-
-    return Disk()
+    return disk
 
 
 def chain(desk, count, name="step"):
