@@ -142,6 +142,18 @@ class Desk:
 
         return register
 
+    def gate(self, name: str = "gated") -> tuple[asyncio.Event, asyncio.Event]:
+        """Make an operation that waits: what lets it go on, and what is set when its first call waits."""
+        opened, reached = asyncio.Event(), asyncio.Event()
+
+        @self.operation(name)
+        async def wait(call: NodeCall, **inputs: Any) -> dict[str, Any]:
+            reached.set()
+            await opened.wait()
+            return {"result": call.node}
+
+        return opened, reached
+
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Tracker]:
         tracker = Tracker(self.services)

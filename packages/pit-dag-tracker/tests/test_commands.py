@@ -24,19 +24,6 @@ from symphony_sdk.values import encode
 DIAMOND = ["a.result -> b.x", "a.result -> c.x", "b.result -> d.x", "c.result -> d.y"]
 
 
-def gate(desk, name="gated"):
-    """An operation that waits for a gate, and says when the first call waits there."""
-    opened, reached = asyncio.Event(), asyncio.Event()
-
-    @desk.operation(name)
-    async def wait(call, **inputs):
-        reached.set()
-        await opened.wait()
-        return {"result": call.node}
-
-    return opened, reached
-
-
 def mendable(desk, name="mended"):
     """An operation that fails until `broken` is empty."""
     broken = {"yes"}
@@ -88,7 +75,7 @@ def test_a_retry_of_a_completed_node_runs_it_and_all_that_depends_on_it_again(de
 
 def test_a_retry_of_a_run_that_goes_on_keeps_what_runs_and_what_completed(desk):
     broken = mendable(desk)
-    opened, reached = gate(desk)
+    opened, reached = desk.gate()
     flow = desk.flow(
         {"a": "echo", "b": "mended", "c": "gated", "d": "echo", "e": "echo"},
         ["a.result -> b.x", "a.result -> c.x", "b.result -> d.x", "c.result -> d.y", "b -> e"],
@@ -120,7 +107,7 @@ def test_a_retry_of_a_run_that_goes_on_keeps_what_runs_and_what_completed(desk):
 
 def test_a_retry_of_a_failed_map_runs_only_the_items_that_are_not_done(desk):
     broken = {3}
-    opened, reached = gate(desk)
+    opened, reached = desk.gate()
 
     @desk.operation("picky")
     async def picky(call, x):
@@ -165,7 +152,7 @@ def test_a_retry_of_a_completed_map_runs_every_item_again(desk):
 
 
 def test_a_retry_that_cannot_be_says_why(desk):
-    opened, reached = gate(desk)
+    opened, reached = desk.gate()
     flow = desk.flow({"a": "echo", "b": "gated", "c": "echo"}, ["a -> b", "b -> c"])
 
     async def story():
@@ -193,7 +180,7 @@ def test_a_retry_that_cannot_be_says_why(desk):
 
 def test_a_retry_that_needs_a_lost_result_names_the_node_that_made_it(desk):
     mendable(desk)
-    opened, reached = gate(desk)
+    opened, reached = desk.gate()
 
     @desk.operation("big")
     async def big(call):
@@ -219,7 +206,7 @@ def test_a_retry_that_needs_a_lost_result_names_the_node_that_made_it(desk):
 
 def test_a_retry_takes_back_a_pause_that_has_not_taken_effect(desk):
     broken = mendable(desk)
-    opened, reached = gate(desk)
+    opened, reached = desk.gate()
 
     async def story():
         async with desk.open() as tracker:
@@ -241,7 +228,7 @@ def test_a_retry_takes_back_a_pause_that_has_not_taken_effect(desk):
 
 
 def test_a_running_node_that_is_skipped_is_stopped_and_what_needs_it_is_skipped(desk):
-    _, reached = gate(desk)
+    _, reached = desk.gate()
     flow = desk.flow({"a": "gated", "b": "echo", "c": "echo"}, ["a -> b"])
 
     async def story():
@@ -262,7 +249,7 @@ def test_a_running_node_that_is_skipped_is_stopped_and_what_needs_it_is_skipped(
 
 
 def test_a_node_that_is_not_due_can_be_skipped_beforehand(desk):
-    opened, reached = gate(desk)
+    opened, reached = desk.gate()
     flow = desk.flow({"a": "gated", "b": "echo", "c": "echo"}, ["a.result -> b.x", "b -> c"])
 
     async def story():
@@ -298,7 +285,7 @@ def test_a_node_that_waits_for_its_next_attempt_can_be_skipped(desk):
 
 
 def test_a_map_that_is_skipped_makes_no_further_call(desk):
-    opened, reached = gate(desk)
+    opened, reached = desk.gate()
     node = {
         "control": "map",
         "uses": "gated",
@@ -515,7 +502,7 @@ def test_an_expression_that_reads_a_changed_input_runs_again(desk):
 
 
 def test_progress_weighs_nodes_by_what_they_took_before_and_tells_the_time_left(desk):
-    opened, reached = gate(desk)
+    opened, reached = desk.gate()
     flow = desk.flow({"a": "echo", "b": "gated", "c": "echo"}, ["a -> b", "b -> c"])
 
     async def story():
@@ -546,7 +533,7 @@ def test_progress_weighs_nodes_by_what_they_took_before_and_tells_the_time_left(
 
 
 def test_the_items_of_a_map_count_for_progress_and_a_paused_run_has_no_time_left(desk):
-    opened, reached = gate(desk)
+    opened, reached = desk.gate()
 
     @desk.operation("third")
     async def third(call, x):

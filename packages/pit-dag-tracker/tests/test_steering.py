@@ -17,19 +17,6 @@ from symphony_sdk.events import (
 )
 
 
-def gate(desk, name="gated"):
-    """An operation that waits for a gate, and says when the first call waits there."""
-    opened, reached = asyncio.Event(), asyncio.Event()
-
-    @desk.operation(name)
-    async def wait(call, **inputs):
-        reached.set()
-        await opened.wait()
-        return {"result": call.node}
-
-    return opened, reached
-
-
 def test_a_retryable_failure_is_tried_again_after_a_growing_delay(desk):
     @desk.operation("flaky")
     async def flaky(call):
@@ -97,7 +84,7 @@ def test_the_timeout_of_a_node_goes_with_each_of_its_calls(desk):
 
 
 def test_a_pause_lets_running_nodes_end_starts_no_other_and_resume_goes_on(desk):
-    opened, reached = gate(desk)
+    opened, reached = desk.gate()
     flow = desk.flow({"a": "gated", "b": "echo", "c": "echo"}, ["a.result -> b.x", "b -> c"])
 
     async def story():
@@ -122,7 +109,7 @@ def test_a_pause_lets_running_nodes_end_starts_no_other_and_resume_goes_on(desk)
 
 
 def test_a_pause_that_has_not_taken_effect_can_be_taken_back(desk):
-    opened, reached = gate(desk)
+    opened, reached = desk.gate()
 
     @desk.operation("flaky")
     async def flaky(call):
@@ -223,7 +210,7 @@ def test_a_failed_map_resumes_at_the_items_that_are_not_done(desk):
 
 
 def test_a_resumed_map_keeps_the_errors_that_it_has_collected(desk):
-    opened, reached = gate(desk, "wait")
+    opened, reached = desk.gate("wait")
 
     @desk.operation("picky")
     async def picky(call, x):
@@ -261,7 +248,7 @@ def test_a_resumed_map_keeps_the_errors_that_it_has_collected(desk):
 
 
 def test_a_running_run_is_not_resumed_a_second_time(desk):
-    opened, _ = gate(desk)
+    opened, _ = desk.gate()
 
     async def story():
         async with desk.open() as tracker:
@@ -288,7 +275,7 @@ def test_two_resumes_at_once_resume_once(desk):
 
 
 def test_cancel_stops_what_runs_ends_the_run_and_resume_finishes_it(desk):
-    opened, reached = gate(desk)
+    opened, reached = desk.gate()
     flow = desk.flow({"a": "echo", "b": "gated", "c": "echo"}, ["a -> b", "b -> c"])
 
     async def story():
@@ -315,7 +302,7 @@ def test_cancel_stops_what_runs_ends_the_run_and_resume_finishes_it(desk):
 
 def test_what_does_not_stop_is_stopped_by_force_after_the_grace(desk, monkeypatch):
     monkeypatch.setattr("pit_dag_tracker.dispatcher.GRACE", 0.01)
-    _, reached = gate(desk)
+    _, reached = desk.gate()
     desk.executor.deaf = True
 
     async def story():
@@ -346,7 +333,7 @@ def test_an_executor_that_never_reports_cannot_hold_a_cancel_up(desk, monkeypatc
 
 
 def test_a_paused_run_can_be_cancelled(desk):
-    opened, reached = gate(desk)
+    opened, reached = desk.gate()
 
     async def story():
         async with desk.open() as tracker:
@@ -364,7 +351,7 @@ def test_a_paused_run_can_be_cancelled(desk):
 
 
 def test_closing_the_tracker_pauses_its_runs_and_another_goes_on(desk):
-    opened, reached = gate(desk)
+    opened, reached = desk.gate()
     flow = desk.flow({"a": "echo", "b": "gated"}, ["a -> b"])
 
     async def story():

@@ -98,9 +98,8 @@ class RingSocket:
         hint, known = self._channel.hint, self._channel.incoming.position
         for _ in repeat(None, _LOOKS):
             if hint[0] != known:
-                self._pause = (
-                    self._pause * 7 // 8
-                )  # so that it is done again where 5 of 6 looks find something
+                # By so little that looking goes on where 5 of 6 looks find something.
+                self._pause = self._pause * 7 // 8
                 return
         self._pause = self._blind = min(self._pause * 2 + 1, _LONGEST)
 
