@@ -55,6 +55,23 @@ def test_a_workflow_is_started_with_its_document_and_encoded_inputs():
     asyncio.run(main())
 
 
+def test_what_no_executor_could_ever_run_is_a_fault_before_anything_starts():
+    async def main():
+        wf = WorkflowBuilder("loud")
+        inner = wf.workflow("inner")
+        inner.operator("huge", uses="acme.text.shout", text="a").resources(cpu=1e6)
+        wf.operator("small", uses="acme.text.shout", text="a").resources(cpu=1)
+        wf.node("all", uses=inner)
+        core = core_with()
+        (finding,) = [each for each in await core.validate(wf.draft()) if each.code == "SYM-W027"]
+        assert (finding.severity, finding.workflow, finding.node) == ("error", "inner", "huge")
+        with pytest.raises(WorkflowError, match="more cores, memory or devices than any executor has"):
+            await core.start(wf.draft(), {})
+        await core.close()
+
+    asyncio.run(main())
+
+
 def test_a_workflow_with_faults_is_refused_with_all_of_them_and_nothing_starts():
     async def main():
         tracker = FakeDagTracker()

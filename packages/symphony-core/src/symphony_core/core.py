@@ -17,12 +17,14 @@ from symphony_sdk.ports import (
     HistoryEntry,
     PitPort,
     PlanAdvice,
+    Resources,
     RunRequest,
     RunStatus,
 )
 from symphony_sdk.values import decode
 from symphony_workflow import Finding, Workflow, from_document, to_document, validate
 from symphony_workflow.findings import invalid_workflow
+from symphony_workflow.model import NO_RESOURCES
 
 from symphony_core.inputs import bind_inputs
 
@@ -71,12 +73,13 @@ class SymphonyCore:
         self._watching: set[asyncio.Task[None]] = set()
 
     async def validate(self, workflow: Workflow) -> list[Finding]:
-        """Every fault of a workflow, against the operations that are installed.
+        """Every fault of a workflow, against the operations and the executors that are installed.
 
         Args:
             workflow: The workflow.
         """
         findings = validate(workflow, await self._extensions.operations())
+        findings += self._unplaceable(workflow)
         if not any(finding.code == _UNKNOWN_OPERATION for finding in findings):
             return findings
         infos = [info for info in await self._extensions.extensions() if info.reason]
@@ -305,6 +308,21 @@ class SymphonyCore:
         for task in self._watching:
             task.cancel()
         await asyncio.gather(*self._watching, return_exceptions=True)
+
+    def _unplaceable(self, workflow: Workflow) -> list[Finding]:
+        """What no executor could ever run."""
+        found = []
+        for place, flow in (("", workflow), *((inner.id, inner) for inner in workflow.workflows)):
+            for node in flow.nodes:
+                needs = getattr(node, "resources", NO_RESOURCES)
+                if needs == NO_RESOURCES:
+                    continue
+                asked = Resources(cpu=needs.cpu, memory=needs.memory, gpu=needs.gpu)
+                if not any(self._executors[name].can_place(asked) for name in self._executors):
+                    message = f"node {node.id!r} needs more cores, memory or devices than any executor has"
+                    hint = "Lower its `resources`, or install an executor that has as much: it would wait for ever."
+                    found.append(Finding("SYM-W027", "error", message, hint, node.id, workflow=place))
+        return found
 
     async def _advice(self, document: dict[str, Any]) -> PlanAdvice:
         if self._conductor is None:
