@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import tomllib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import nox
@@ -30,18 +31,32 @@ MEMBERS = sorted(
 PEERS = [
     "anyio",
     "cel-python",
+    "cryptography",
     "dask",
     "datasette",
     "diskcache",
+    "distributed",
+    "joblib",
+    "langgraph",
+    "langgraph-checkpoint-sqlite",
     "llm",
     "nats-py",
     "networkx",
     "python-lsp-jsonrpc",
+    "ray",
     "stevedore",
     "uvloop",
     "zstandard",
 ]
+# What authors of extensions use, of the date that pyproject.toml names.
+LIBRARIES = ["cryptography", "lxml", "magika", "numpy", "pandas", "pillow", "scikit-learn"]
+# Nothing of them runs without libraries that only sessions of their own install.
+ENGINES = ("symphony-engine-dask", "symphony-engine-ray")
 COVERAGE_FLOOR = 80  # per cent of lines and branches, of each package
+
+
+# Each of the thousands of processes that the tests start would compile all that it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def let_pyenv_run_every_python() -> None:
@@ -75,14 +90,27 @@ def install(session: nox.Session) -> None:
     session.run_install("uv", "pip", "install", "--quiet", "--no-deps", *editables)
 
 
-def renewed_lock(session: nox.Session) -> bytes:
-    """Resolve anew, whatever an older uv.lock of this checkout says, and return what the lock should be."""
-    session.run_install("uv", "lock", "--upgrade", "--quiet")
+def resolved_lock(session: nox.Session, pins: Sequence[str] = ()) -> bytes:
+    """Resolve what the members ask for, in a copy of their metadata, and return what the lock should be.
+
+    Args:
+        session: Runs the commands.
+        pins: Versions that are taken where they fit; the newest ones otherwise.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        fresh = Path(folder, "requirements.lock")
-        export = ["uv", "export", "--quiet", "--frozen", "--no-emit-workspace", "--all-groups"]
-        session.run_install(*export, "--no-header", "--no-annotate", "--output-file", str(fresh))
-        return fresh.read_bytes()
+        root = Path(folder)
+        for member in (ROOT, *MEMBERS):
+            copy = root / member.relative_to(ROOT)
+            copy.mkdir(parents=True, exist_ok=True)
+            shutil.copy(member / "pyproject.toml", copy)
+        settings = root / "pyproject.toml"
+        pinned = f"[tool.uv]\nconstraint-dependencies = {list(pins)}\n"
+        settings.write_text(settings.read_text("utf-8").replace("[tool.uv]\n", pinned, 1), "utf-8")
+        with session.chdir(folder):
+            session.run_install("uv", "lock", "--quiet")
+            export = ["uv", "export", "--quiet", "--frozen", "--no-emit-workspace", "--all-groups"]
+            session.run_install(*export, "--no-header", "--no-annotate", "--output-file", LOCK.name)
+        return (root / LOCK.name).read_bytes()
 
 
 @nox.session(python=PYTHONS)
@@ -93,16 +121,16 @@ def tests(session: nox.Session) -> None:
     options = [f"--cov={member / 'src'}" for member in MEMBERS] + ["--cov-report="] if measured else []
     session.run("pytest", "-n", "2", *options, *session.posargs)
     if measured:
-        check_coverage(session)
+        check_coverage(session, (member for member in MEMBERS if member.name not in ENGINES))
 
 
-def check_coverage(session: nox.Session) -> None:
+def check_coverage(session: nox.Session, members: Iterable[Path]) -> None:
     """Fail if one package is below the floor: a well-tested sibling must not hide it."""
     report = Path(session.create_tmp(), "coverage.json")
     session.run("coverage", "json", "--quiet", "-o", str(report))
     files = json.loads(report.read_text())["files"]
     low = []
-    for member in MEMBERS:
+    for member in members:
         inside = [entry["summary"] for path, entry in files.items() if (ROOT / path).is_relative_to(member)]
         total = sum(entry["num_statements"] + entry["num_branches"] for entry in inside)
         covered = sum(entry["covered_lines"] + entry["covered_branches"] for entry in inside)
@@ -132,6 +160,12 @@ def types(session: nox.Session) -> None:
     )
     transports = ROOT / "packages/symphony-transports/src/symphony_transports"
     session.run("mypy", "--platform", "win32", str(transports / "named_pipe.py"), str(transports / "plugins"))
+    isolation = ROOT / "packages/symphony-isolation/src/symphony_isolation"
+    as_on = ("mypy", "--follow-imports", "silent", "--platform")
+    sandbox = (str(isolation / "sandbox" / f"{name}.py") for name in ("enclosure", "job_object", "probing"))
+    session.run(*as_on, "win32", *sandbox, str(isolation / "file_lock.py"), str(isolation / "launcher.py"))
+    linux = "bpf|denials|kernel|landlock|namespaces|privileges|seccomp|tree|trial|watchdog|zygote/main"
+    session.run(*as_on, "darwin", "--exclude", f"/({linux})\\.py$", str(isolation))
 
 
 @nox.session
@@ -156,17 +190,26 @@ def bench(session: nox.Session) -> None:
 def fuzz(session: nox.Session) -> None:
     """Feed a million hostile frames, or FUZZ_CASES, to what reads them; FUZZ_SEED draws others.
 
-    Then try the properties of workflows with 10,000 examples each, or FUZZ_EXAMPLES, and the states of runs with a
-    tenth of that, each of which is a whole run.
+    Then try the properties of workflows, permissions and what is resolved with 10,000 examples each, or
+    FUZZ_EXAMPLES, and those of runs with a tenth of that, each of which is a whole run.
     """
     install(session)
     cases = os.environ.get("FUZZ_CASES", "1000000")
     session.run("python", "packages/symphony-ipc/tests/fuzz_frames.py", env={"FUZZ_CASES": cases})
     examples = os.environ.get("FUZZ_EXAMPLES", "10000")
     options = ["-n", "2", "-m", "hypothesis", "--timeout", "0"]
-    session.run("pytest", *options, "packages/symphony-workflow", env={"FUZZ_EXAMPLES": examples})
-    states = "packages/pit-dag-tracker/tests/test_state_machine.py"
-    session.run("pytest", "--timeout", "0", states, env={"FUZZ_EXAMPLES": str(max(20, int(examples) // 10))})
+    decided = [f"packages/symphony-isolation/tests/{name}" for name in ("permissions", "audit")]
+    places = ["packages/symphony-workflow", *decided, "packages/symphony-host/tests/test_resolver.py"]
+    session.run("pytest", *options, *places, env={"FUZZ_EXAMPLES": examples})
+    runs = {"FUZZ_EXAMPLES": str(max(20, int(examples) // 10))}
+    session.run("pytest", *options, "packages/pit-dag-tracker", env=runs)
+
+
+@nox.session
+def escapes(session: nox.Session) -> None:
+    """Try all that an extension must not be able to do, where nothing confines it and in each tier of the sandbox."""
+    install(session)
+    session.run("pytest", "packages/symphony-isolation/tests/escapes/all_escapes.py", *session.posargs)
 
 
 @nox.session
@@ -176,6 +219,58 @@ def cwl(session: nox.Session) -> None:
     session.run_install("uv", "pip", "install", "--quiet", "--only-binary", ":all:", "cwltool")
     session.run("cwltool", "--version")  # or the test would be skipped, and the session green
     session.run("pytest", "packages/symphony-workflow-formats/tests/test_cwl.py", "-k", "cwltool")
+
+
+@nox.session
+def dask(session: nox.Session) -> None:
+    """Run nodes on real Dask clusters on this computer."""
+    test_engine(session, "dask", "distributed", "-k", "not ray")
+
+
+@nox.session
+def ray(session: nox.Session) -> None:
+    """Run nodes on real Ray clusters on this computer."""
+    test_engine(session, "ray", "ray", "-k", "not dask")
+
+
+def test_engine(session: nox.Session, engine: str, library: str, *choice: str) -> None:
+    """Run the tests of an executor with its library, and hold its package to the coverage floor."""
+    install(session)
+    member = ROOT / f"packages/symphony-engine-{engine}"
+    # --compile-bytecode: Ray gives its processes 15 s, which a slow machine needs for compiling their modules.
+    options = ("--quiet", "--compile-bytecode", "--only-binary", ":all:")
+    session.run_install("uv", "pip", "install", *options, "--editable", f"{member}[{engine}]")
+    session.run("python", "-c", f"import {library}")  # or the tests would be skipped, and the session green
+    tests = (str(member), "tests/end_to_end/test_clusters.py", *choice)
+    if session.posargs:
+        session.run("pytest", *tests, *session.posargs)
+        return
+    session.run("pytest", f"--cov={member / 'src'}", "--cov-report=", *tests)
+    check_coverage(session, [member])
+
+
+@nox.session(python=PYTHONS[0])
+def libraries(session: nox.Session) -> None:
+    """Let real libraries work in the sandbox, as root and as an ordinary user."""
+    install(session)
+    session.run_install("uv", "pip", "install", "--quiet", "--only-binary", ":all:", *LIBRARIES)
+    session.run(
+        "python", "-c", "import cryptography, lxml, magika, pandas, PIL, sklearn"
+    )  # or it would be skipped
+    session.run("pytest", "packages/symphony-isolation/tests/libraries", *session.posargs)
+
+
+@nox.session
+def kernels(session: nox.Session) -> None:
+    """Run the tests of the sandbox on other kernels, in virtual machines: for the night. Needs Debian and qemu.
+
+    Arguments are those of packages/symphony-isolation/tests/kernels/run.py.
+    """
+    constraints = wheels() / "constraints.txt"
+    # --compile-bytecode: an emulated processor is slow.
+    options = ("--quiet", "--no-sources", "--compile-bytecode", "--constraint", str(constraints))
+    session.install(*options, "symphony-isolation", "--group", "test")
+    session.run("python", "packages/symphony-isolation/tests/kernels/run.py", *session.posargs)
 
 
 @nox.session
@@ -227,11 +322,16 @@ def alone(session: nox.Session, member: Path) -> None:
 @nox.session(venv_backend="none")
 def lock(session: nox.Session) -> None:
     """Renew requirements.lock: after a change of dependencies or of `exclude-newer` in pyproject.toml."""
-    LOCK.write_bytes(renewed_lock(session))
+    LOCK.write_bytes(resolved_lock(session))
 
 
 @nox.session(venv_backend="none")
 def lock_check(session: nox.Session) -> None:
-    """Fail unless requirements.lock is what pyproject.toml resolves to, byte for byte."""
-    if LOCK.read_bytes() != renewed_lock(session):
+    """Fail unless requirements.lock is what pyproject.toml resolves to, byte for byte.
+
+    Its own versions are kept where they fit: what was released since is for `nox -s lock`.
+    """
+    written = LOCK.read_bytes()
+    pins = [line.removesuffix(" \\") for line in written.decode().splitlines() if line[:1].isalnum()]
+    if written != resolved_lock(session, pins):
         session.error("requirements.lock is not what pyproject.toml asks for: run `uv run nox -s lock`")

@@ -54,6 +54,9 @@ Path(sys.argv[2]).write_text(render_page("Code atlas", summarize(measured)))
 """
 
 
+EXTENSIONS = ("symphony.files", "symphony.file-type", "symphony.code-metrics")
+
+
 def folder_of(count, place):
     """A folder with copies of the standard library's own files."""
     sources = sorted(Path(sysconfig.get_path("stdlib")).glob("**/*.py"))
@@ -91,6 +94,8 @@ def main():
             "SYMPHONY_CACHE_DIR": str(base / "cache"),
             "SYMPHONY_CONFIG_DIR": str(base / "config"),
         }
+        granting = [sys.executable, "-m", "symphony_host", "permissions", "grant", *EXTENSIONS]
+        subprocess.run(granting, env=environment, stdout=subprocess.DEVNULL, check=True)
         ours = [
             sys.executable,
             "-c",

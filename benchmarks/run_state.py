@@ -63,9 +63,9 @@ def transition_round() -> float:
 
         nothing: Callable[..., None] = lambda *_: None  # noqa: E731 - the four callbacks of a journal
         journal = Journal(
-            "r", ledger, Feed(1, read), SimpleNamespace(), on_durable=nothing, on_failure=nothing, on_end=nothing  # type: ignore[arg-type]
+            "r", ledger, Feed(1, read), SimpleNamespace(), on_room=nothing, on_failure=nothing, on_end=nothing  # type: ignore[arg-type]
         )  # fmt: skip
-        names = [node.id for node in ledger.graph.nodes]
+        names = ledger.graph.names
         began = time.perf_counter()
         for number, name in enumerate(names):
             ledger.ready(number)

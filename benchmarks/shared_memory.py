@@ -2,11 +2,15 @@
 
     uv run --with uvloop benchmarks/shared_memory.py
 
+On a machine that others load, `chrt --fifo 10` in front of it keeps them off both cores meanwhile (as root).
+
 Prints the median and the 99th percentile in microseconds of each way, and the ratio of its median to the floor:
 shared memory and two eventfds in C, with no ring, no lengths and no end of the stream. Each pass measures all ways
 one after the other, so that they meet the same machine. All of it twice: with the processes wherever the system
-puts them, where waking another core is what takes long, and with both on one core, where nobody looks at hints:
+puts them, where waking another core is what takes long, and with both on one core, where nobody looks by itself:
 
+    spin           two words of shared memory that each end looks at until they change: the floor of Python where
+                   nobody sleeps, is killed or lies; left out on one core
     pipes, unix    a length and bytes that come back, by blocking system calls from Python
     pickled        `multiprocessing.Connection`, bytes only
     ring           the same length and bytes through `RingSocket`
@@ -17,6 +21,7 @@ puts them, where waking another core is what takes long, and with both on one co
 
 import asyncio
 import importlib.util
+import mmap
 import os
 import shutil
 import socket
@@ -88,6 +93,46 @@ def timed(round_trips: Callable[[bytes], Callable[[], object]]) -> Taken:
 
 
 # -- a length and bytes ------------------------------------------------------------------------------
+
+
+class Words:
+    """Bytes in shared memory in the form of a socket, for one message at a time, and a word that says their number."""
+
+    def __init__(self, sock: socket.socket, *, listens: bool) -> None:
+        half = 2 << 20
+        if listens:
+            memory = os.memfd_create("words")
+            os.ftruncate(memory, 2 * half)
+            socket.send_fds(sock, [b"w"], [memory])
+        else:
+            (memory,) = socket.recv_fds(sock, 1, 1)[1]
+        whole = memoryview(mmap.mmap(memory, 2 * half))
+        os.close(memory)
+        sock.close()
+        first, second = whole[:half], whole[half:]
+        self._there, self._here = (first, second) if listens else (second, first)
+        self._sent, self._came = self._there[-16:].cast("Q"), self._here[-16:].cast("Q")
+        self._count = 0
+
+    def recv_into(self, buffer: memoryview) -> int:
+        came, count = self._came, self._count
+        looks = 0
+        while came[0] == count:
+            looks += 1
+            if looks % 1000 == 0:
+                os.sched_yield()
+        self._count += 1
+        size = came[1]
+        buffer[:size] = self._here[:size]
+        return size
+
+    def sendall(self, data: bytes | memoryview) -> None:
+        size = self._sent[1] = len(data)
+        self._there[:size] = data
+        self._sent[0] += 1
+
+    def close(self) -> None:
+        self.sendall(b"")
 
 
 class Pipes:
@@ -219,6 +264,10 @@ def on_uvloop(main: Any) -> Any:
 
 
 WAYS: dict[str, tuple[Callable[[socket.socket], object], Callable[[socket.socket], Taken]]] = {
+    "spin": (
+        lambda sock: serve_framed(Words(sock, listens=False)),
+        lambda sock: measure_framed(Words(sock, listens=True)),
+    ),
     "pipes": (lambda sock: serve_framed(Pipes(sock)), lambda sock: measure_framed(Pipes(sock))),
     "unix": (serve_framed, measure_framed),
     "pickled": (serve_pickled, measure_pickled),
@@ -278,7 +327,7 @@ def main() -> None:
         floor = Path(folder, "floor")
         compiler = shutil.which("cc")
         if compiler is None:
-            print("no C compiler (cc) here: the floor is left out, the ratios are to the pipes")
+            print("no C compiler (cc) here: its floor is left out, the ratios are to the first way")
         else:
             subprocess.run([compiler, "-O2", "-o", floor, FLOOR], check=True)
         for where, allowed in (("wherever the system puts them", cores), ("on one core", {max(cores)})):
@@ -286,7 +335,9 @@ def main() -> None:
             passes = []
             for _ in range(PASSES):
                 measured = {"C eventfd": measure_floor(floor)} if compiler else {}
-                passes.append(measured | {way: measure(way) for way in ways})
+                passes.append(
+                    measured | {way: measure(way) for way in ways if way != "spin" or len(allowed) > 1}
+                )
             print(f"\nround trips of two processes {where}, {PASSES} passes: us")
             print_table(passes)
 

@@ -27,7 +27,7 @@ from symphony_ipc.jsonrpc import LINE_LIMIT
 from symphony_ipc.schema import family_messages
 from symphony_sdk import events, markers, messages, ports, testing
 from symphony_sdk.error_codes import CATALOGUE
-from symphony_sdk.extension import context, signature
+from symphony_sdk.extension import context, files, http, models, signature
 from symphony_sdk.hookspecs import ExtensionHooks, HostHooks
 from symphony_sdk.manifest import Manifest
 from symphony_sdk.permissions import FEATURES, VARIABLES
@@ -103,9 +103,9 @@ def hooks_of_the_host() -> Iterator[str]:
 def manifest() -> Iterator[str]:
     """One table for each table of `symphony.toml`."""
     schema = Manifest.model_json_schema(by_alias=True)
-    models = {"Manifest": schema, **schema["$defs"]}
+    tables = {"Manifest": schema, **schema["$defs"]}
     for name, heading in _TABLES.items():
-        model = models[name]
+        model = tables[name]
         yield f"## {heading}\n"
         if name != "Manifest":
             yield f"{model['description']}\n"
@@ -245,7 +245,16 @@ def sdk() -> Iterator[str]:
     for name in symphony_sdk.__all__:
         if name not in ("__version__", "hookimpl"):
             yield _documented(name, getattr(symphony_sdk, name))
-    for kind in (context.Files, context.Artifacts, context.Log, signature.Signature):
+    used = (
+        files.Files,
+        http.Http,
+        http.Response,
+        context.Artifacts,
+        models.Models,
+        models.ModelOutputs,
+        context.Log,
+    )
+    for kind in (*used, signature.Signature):
         yield _documented(kind.__name__, kind)
 
 

@@ -24,6 +24,9 @@ ARROWS = {
     "symphony_file_type": {SDK},
     "symphony_files": {SDK},
     "symphony_report": {SDK},
+    "symphony_telemetry": {SDK},
+    "symphony_engine_dask": {SDK, "symphony_isolation"},
+    "symphony_engine_ray": {SDK, "symphony_isolation"},
     "symphony_transport_nats": {SDK, "symphony_ipc"},
     "symphony_workflow_formats": {SDK, "symphony_workflow"},
 }

@@ -77,7 +77,11 @@ def test_a_host_with_the_setting_of_the_page_tells_the_server_of_its_runs(tmp_pa
                 "SYMPHONY_BUS_UPLINK": "nats",
                 "SYMPHONY_EXTENSIONS__SYMPHONY_TRANSPORT_NATS__URL": url,
             }
-            command = [sys.executable, "-m", "symphony_host", "run", "flow.json", "--input", "path=."]
+            symphony = [sys.executable, "-m", "symphony_host"]
+            granting = [*symphony, "permissions", "grant", "symphony.files"]
+            granted = await asyncio.create_subprocess_exec(*granting, env=environment)
+            assert await granted.wait() == 0
+            command = [*symphony, "run", "flow.json", "--input", "path=."]
             running = await asyncio.create_subprocess_exec(*command, cwd=tmp_path, env=environment)
             assert isinstance((await anext(told)).message, RunHappened)
             assert await running.wait() == 0

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DEADLINE = 100
+EXAMPLES = ("symphony.files", "symphony.file-type", "symphony.code-metrics")
 
 
 class Symphony:
@@ -42,9 +44,20 @@ class Symphony:
         return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
 
 
+@pytest.fixture(scope="session")
+def grants(tmp_path_factory):
+    """What a user has who granted to the examples what they declare, once and for all."""
+    home = tmp_path_factory.mktemp("grants")
+    done = Symphony(home)("permissions", "grant", *EXAMPLES)
+    assert done.returncode == 0, done.stderr
+    return home / "data" / "grants"
+
+
 @pytest.fixture
-def symphony(tmp_path):
-    return Symphony(tmp_path / "symphony")
+def symphony(tmp_path, grants):
+    home = tmp_path / "symphony"
+    shutil.copytree(grants, home / "data" / "grants")
+    return Symphony(home)
 
 
 @pytest.fixture
@@ -72,10 +85,17 @@ def children(pid):
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def workers(pid):
+    """The workers of a host: its children, and those of the process that others are forked from."""
+    for child in children(pid):
+        zygote = b"symphony_isolation.zygote" in Path(f"/proc/{child}/cmdline").read_bytes()
+        yield from children(child) if zygote else [child]
+
+
 @pytest.fixture
-def kill_children():
+def kill_workers():
     def kill(pid):
-        killed = children(pid)
+        killed = [*workers(pid)]
         assert killed, "the host has no worker"
         for child in killed:
             os.kill(child, signal.SIGKILL)

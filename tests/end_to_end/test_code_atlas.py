@@ -73,10 +73,10 @@ def test_a_run_whose_host_was_killed_is_resumed_without_doing_anything_twice(sym
     assert of(events, "summary")[0]["state"] == "completed"
 
 
-def test_killed_workers_fail_their_node_and_the_run_can_be_resumed(symphony, atlas, folder, kill_children):
+def test_killed_workers_fail_their_node_and_the_run_can_be_resumed(symphony, atlas, folder, kill_workers):
     with symphony.start("run", atlas, "--input", f"path={folder}", "--json") as process:
         events = read_until(process, "item-completed", "classify")
-        kill_children(process.pid)
+        kill_workers(process.pid)
         events += map(json.loads, process.stdout)
         assert process.wait(100) == 1
     failures = of(events, "node-failed", "classify")
@@ -90,7 +90,7 @@ def test_killed_workers_fail_their_node_and_the_run_can_be_resumed(symphony, atl
 
 
 def test_killed_workers_are_started_again_where_the_node_may_be_tried_again(
-    symphony, atlas, folder, tmp_path, kill_children
+    symphony, atlas, folder, tmp_path, kill_workers
 ):
     flow = json.loads(atlas.read_text())
     flow["nodes"]["classify"]["retry"] = {"attempts": 3}
@@ -98,7 +98,7 @@ def test_killed_workers_are_started_again_where_the_node_may_be_tried_again(
     patient.write_text(json.dumps(flow))
     with symphony.start("run", patient, "--input", f"path={folder}", "--json") as process:
         events = read_until(process, "item-completed", "classify")
-        kill_children(process.pid)
+        kill_workers(process.pid)
         events += map(json.loads, process.stdout)
         assert process.wait(100) == 0
     assert of(events, "node-retrying", "classify")

@@ -5,8 +5,10 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -183,6 +185,28 @@ def test_the_home_of_the_user_is_neither_read_nor_written(tmp_path):
     assert ran.stdout == f"{tmp_path / 'out' / 'word-count'}\n"
     assert names_in(home) == [".cookiecutterrc"]
     assert (tmp_path / "out" / "word-count" / "src" / "my_word_count").is_dir()
+
+
+def test_no_temporary_file_is_left(tmp_path, monkeypatch):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    create_extension("operator", "word-count", tmp_path / "made", publisher="acme")
+    assert list(temporary.iterdir()) == []
+    assert tempfile.tempdir == str(temporary)
+
+
+def test_threads_that_make_projects_at_once_leave_the_folder_for_temporary_files_as_it_was(
+    tmp_path, monkeypatch
+):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    with ThreadPoolExecutor(3) as pool:
+        made = list(pool.map(lambda name: create_extension("operator", name, tmp_path / "made"), "abc"))
+    assert all(project.is_dir() for project in made)
+    assert tempfile.tempdir == str(temporary)
+    assert list(temporary.iterdir()) == []
 
 
 def test_the_publisher_is_asked_for_where_somebody_can_answer(tmp_path, monkeypatch, capsys):

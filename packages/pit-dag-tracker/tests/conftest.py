@@ -4,15 +4,17 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pit_dag_tracker import Tracker
+from symphony_sdk.contributions import OperationSpec
 from symphony_sdk.errors import Cancelled, ErrorPayload, SymphonyError
 from symphony_sdk.events import RunEvent
-from symphony_sdk.ports import NodeCall, NodeEvent, Resources, RunRequest
+from symphony_sdk.ports import ExtensionInfo, NodeCall, NodeEvent, Resources, RunRequest
 from symphony_sdk.testing.fakes.pit import FakeArtifactStore
 from symphony_sdk.values import decode, encode
 
@@ -31,6 +33,7 @@ class TaskExecutor:
 
     def __init__(self, slots: int) -> None:
         self.slots = slots
+        self.capacity: Resources | None = None
         self.operations: dict[str, Operation] = {}
         self.calls: list[NodeCall] = []
         self.cancels: list[tuple[str, str, bool]] = []
@@ -40,6 +43,8 @@ class TaskExecutor:
         self.peak_held = 0
         self.deaf = False
         self.seconds = 0.001
+        self.place = ""
+        self.fingerprint = ""
         self._free = asyncio.Semaphore(slots)
         self._tasks: dict[asyncio.Task[None], NodeCall] = {}
 
@@ -53,20 +58,27 @@ class TaskExecutor:
         for call in batch:
             task = asyncio.get_running_loop().create_task(self._run(call, on_event))
             self._tasks[task] = call
-            task.add_done_callback(self._tasks.pop)
+            task.add_done_callback(partial(self._ended, on_event))
         self.held += len(batch)
         self.peak_held = max(self.peak_held, self.held)
 
-    def cancel(self, run: str, node: str = "", *, force: bool = False) -> None:
+    def cancel(self, run: str, node: str = "", *, item: int = -1, force: bool = False) -> None:
         self.cancels.append((run, node, force))
         for task, call in list(self._tasks.items()):
-            if call.run == run and node in ("", call.node) and (force or not self.deaf):
+            meant = call.run == run and node in ("", call.node) and item in (-1, call.item)
+            if meant and (force or not self.deaf):
                 task.cancel()
 
     async def stop(self) -> None:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _ended(self, on_event: Callable[[NodeEvent], None], task: asyncio.Task[None]) -> None:
+        call = self._tasks.pop(task)
+        if task.cancelled():  # before it had begun
+            self.held -= 1
+            on_event(NodeEvent(call, "failed", error=Cancelled("cancelled").payload(), place=self.place))
 
     async def _run(self, call: NodeCall, on_event: Callable[[NodeEvent], None]) -> None:
         error: ErrorPayload | None = None
@@ -96,9 +108,18 @@ class TaskExecutor:
             error = ErrorPayload("TEST-002", str(failure))
         self.held -= 1
         if error is None:
-            on_event(NodeEvent(call=call, kind="completed", outputs=outputs, seconds=self.seconds))
+            on_event(
+                NodeEvent(
+                    call=call,
+                    kind="completed",
+                    outputs=outputs,
+                    seconds=self.seconds,
+                    place=self.place,
+                    fingerprint=self.fingerprint,
+                )
+            )
         else:
-            on_event(NodeEvent(call=call, kind="failed", error=error, retryable=retryable))
+            on_event(NodeEvent(call=call, kind="failed", error=error, retryable=retryable, place=self.place))
 
 
 def inner(flow: dict[str, Any]) -> dict[str, Any]:
@@ -110,6 +131,47 @@ class RawValue(bytes):
     """Bytes that an operation gives as they are, encoded or not."""
 
 
+class Installed:
+    """One extension, `t.t`, with all operations of an executor; a test may change what is known of it."""
+
+    def __init__(self, executor: TaskExecutor) -> None:
+        self.executor = executor
+        self.release = "1.0"
+        self.fingerprint = "f1"
+        self.versions: dict[str, int] = {}
+        self.once: set[str] = set()
+        self.short: set[str] = set()
+        self.pure: dict[str, bool] = {}
+        self.permissions: tuple[str, ...] = ()
+        self.others: list[ExtensionInfo] = []
+
+    async def operations(self) -> dict[str, OperationSpec]:
+        return {
+            name: OperationSpec(
+                name,
+                "operator",
+                version=self.versions.get(name, 1),
+                idempotent=name not in self.once,
+                short=name in self.short,
+                pure=self.pure.get(name),
+            )
+            for name in self.executor.operations
+        }
+
+    async def extensions(self) -> list[ExtensionInfo]:
+        return [
+            ExtensionInfo(
+                "t.t",
+                self.release,
+                "operator",
+                "active",
+                fingerprint=self.fingerprint,
+                permissions=self.permissions,
+            ),
+            *self.others,
+        ]
+
+
 class Desk:
     """Everything that a test of the tracker needs, in one directory."""
 
@@ -119,6 +181,7 @@ class Desk:
     def __init__(self, directory: Path, slots: int = 2) -> None:
         self.directory = directory
         self.executor = TaskExecutor(slots)
+        self.installed = Installed(self.executor)
         self.artifacts: Any = FakeArtifactStore()
         self.services: Any = SimpleNamespace(
             config={},
@@ -134,6 +197,15 @@ class Desk:
             raise RuntimeError(f"{call.node} is broken")
 
         self.executor.operations.update({"t.t.echo": echo, "t.t.boom": boom})
+
+    def remember(self) -> None:
+        """Let results of earlier runs stand in: what the operations are is known from now on."""
+        self.services.extensions = self.installed
+
+    def new_calls(self) -> list[str]:
+        """The nodes that were called since this was asked last, in order of their names."""
+        calls, self.executor.calls = self.executor.calls, []
+        return sorted(call.node if call.item < 0 else f"{call.node}[{call.item}]" for call in calls)
 
     def operation(self, name: str) -> Callable[[Operation], Operation]:
         def register(function: Operation) -> Operation:

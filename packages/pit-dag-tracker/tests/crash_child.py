@@ -47,6 +47,7 @@ class Files:
 class Executor:
     name = "local"
     slots = 2
+    capacity = None
 
     def __init__(self, ledger):
         self.ledger = os.open(ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -67,7 +68,7 @@ class Executor:
         result = BIG if call.operation == "t.t.big" else total + 1
         on_event(NodeEvent(call=call, kind="completed", outputs={"result": encode(result)}, seconds=0.004))
 
-    def cancel(self, run, node="", *, force=False): ...
+    def cancel(self, run, node="", *, item=-1, force=False): ...
 
     async def stop(self): ...
 

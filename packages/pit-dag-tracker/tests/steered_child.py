@@ -65,7 +65,7 @@ class Executor:
         else:
             on_event(NodeEvent(call=call, kind="completed", outputs={"result": encode(call.node)}))
 
-    def cancel(self, run, node="", *, force=False):
+    def cancel(self, run, node="", *, item=-1, force=False):
         for task, call in list(self.tasks.items()):
             if node in ("", call.node):
                 task.cancel()

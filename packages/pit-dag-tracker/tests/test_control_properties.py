@@ -165,7 +165,7 @@ def check_end(events, states, wanted):
         RunFailed if "failed" in (wanted[one] for one in wanted if "/" not in one) else RunCompleted,
     )
     assert {node: state for node, state in states.items() if node in wanted} == wanted
-    assert set(states.values()) <= {"completed", "failed", "skipped", "pending"}
+    assert set(states.values()) <= {"completed", "failed", "skipped", "pending", "cancelled"}
     assert [event.sequence for event in events] == list(range(1, len(events) + 1))
     ends = Counter(event.node for event in events if isinstance(event, NodeCompleted))
     assert not ends or max(ends.values()) == 1, "a completed node ran again"
@@ -173,7 +173,7 @@ def check_end(events, states, wanted):
     assert not items or max(items.values()) == 1, "a completed item ran again"
 
 
-@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(family=families(), slots=st.integers(1, 4), after=st.integers(1, 60))
 def test_any_workflow_ends_as_the_model_says_and_goes_on_from_any_moment(new_desk, family, slots, after):
     wanted, _ = expected(family, family[-1])

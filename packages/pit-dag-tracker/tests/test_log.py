@@ -168,7 +168,7 @@ def test_a_directory_that_is_missing_is_an_error_of_the_log(desk, tmp_path):
     [
         ("UPDATE chunks SET entries = x'c1' WHERE last > 1", "is damaged"),
         ("DELETE FROM chunks WHERE last = (SELECT min(last) FROM chunks)", "lacks event 1"),
-        ("UPDATE runs SET request = x'c1'", "is damaged"),
+        ("UPDATE requests SET request = x'c1'", "is damaged"),
     ],
 )
 def test_damage_to_one_run_is_an_error_of_that_run_only(desk, tmp_path, damage, what):

@@ -14,6 +14,7 @@ from symphony_sdk.events import (
     RunCompleted,
     RunFailed,
 )
+from symphony_workflow.testing import examples
 
 FATES = st.sampled_from(["works", "works", "works", "fails", "flaky"])
 
@@ -73,7 +74,7 @@ def expected(graph):
     return {f"n{number}": state for number, state in enumerate(states)}
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(graph=graphs(), slots=st.integers(1, 4), data=st.data())
 def test_any_graph_ends_as_the_model_says_and_its_log_replays_it(new_desk, graph, slots, data):
     with tempfile.TemporaryDirectory() as directory:

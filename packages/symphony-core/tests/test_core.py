@@ -65,7 +65,7 @@ def test_what_no_executor_could_ever_run_is_a_fault_before_anything_starts():
         core = core_with()
         (finding,) = [each for each in await core.validate(wf.draft()) if each.code == "SYM-W027"]
         assert (finding.severity, finding.workflow, finding.node) == ("error", "inner", "huge")
-        with pytest.raises(WorkflowError, match="more cores, memory or devices than any executor has"):
+        with pytest.raises(WorkflowError, match="more cores, memory, devices or else than any executor has"):
             await core.start(wf.draft(), {})
         await core.close()
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from symphony_host.discovery import discover
 from symphony_host.records import ExtensionRecord
+from symphony_isolation.audit import AuditLog
+from symphony_isolation.permissions import AdminPolicy, Authority, Grants
 
 MANIFEST = """\
 schema = 1
@@ -104,6 +106,13 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     site = Site(tmp_path / "site")
     monkeypatch.syspath_prepend(site.path)
     return site
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    """What decides where no extension declares anything."""
+    log = AuditLog(tmp_path / "audit", tmp_path / "audit.head")
+    return Authority({}, Grants(tmp_path / "grants"), AdminPolicy(), log)
 
 
 @pytest.fixture(autouse=True)

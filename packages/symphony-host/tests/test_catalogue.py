@@ -3,6 +3,7 @@ import json
 import pytest
 from symphony_host.catalogue import enablement_of, load_catalogue
 from symphony_host.configuration import load_settings
+from symphony_host.trust import sandbox_of
 from symphony_sdk.errors import ExtensionError
 
 NEEDS = '[requires]\nextensions = [{{ id = "{}" }}]\n'
@@ -59,6 +60,21 @@ def test_an_extension_that_may_not_run_in_the_host_fails_until_it_is_trusted(sit
     }
     trusting = load_settings(overrides=["trusted=acme.deep"])
     assert acme(load_catalogue(trusting)) == {"acme.deep": ("resolved", ""), "acme.user": ("resolved", "")}
+
+
+def test_who_is_trusted_may_do_with_an_unverified_sandbox_and_nobody_gets_less_than_was_set(site):
+    site.add("text")
+    record = load_catalogue(load_settings()).entry("acme.text").record
+    family = record.with_changes(distribution="symphony-registry")
+    for wanted, trusted, sandbox in (
+        ("auto", (), "auto"),
+        ("auto", ("acme.text",), "unverified"),
+        ("full", ("acme.text",), "full"),
+        ("none", ("acme.text",), "none"),
+        ("unverified", (), "unverified"),
+    ):
+        assert sandbox_of(record, wanted, trusted) == sandbox
+    assert sandbox_of(family, "auto", ()) == "unverified"
 
 
 def test_an_unknown_extension_is_told_with_the_nearest_id(site):

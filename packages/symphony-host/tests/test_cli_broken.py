@@ -37,6 +37,11 @@ GOOD = {
 }
 
 
+def numbered(text: str, number: int) -> str:
+    """A text about the broken extension, or the one worse than it, made one about that of a number."""
+    return text.replace("bad", f"bad{number}").replace("worse", f"worse{number}")
+
+
 class Installation:
     """A Python environment of its own that also sees the one of these tests.
 
@@ -57,13 +62,16 @@ class Installation:
             **{f"SYMPHONY_{name}_DIR": str(folder / name.lower()) for name in ("DATA", "CACHE", "CONFIG")},
         }
 
-    def install(self, distribution: str, entry: str, files: Mapping[str, str | bytes]) -> None:
+    def install(
+        self, distribution: str, entry: str, files: Mapping[str, str | bytes], number: int = 0
+    ) -> None:
         """Install an extension as an installer does.
 
         Args:
             distribution: Name of its distribution.
             entry: Value of its entry point.
             files: Content by path below site-packages.
+            number: Which of those that are broken it is: goes into all its names.
         """
         metadata = f"{distribution.replace('-', '_')}-1.0.dist-info"
         written = {
@@ -73,9 +81,9 @@ class Installation:
             f"{metadata}/entry_points.txt": f"[symphony.extensions]\nbad = {entry}\n",
         }
         for name, content in written.items():
-            path = self._site / name
+            path = self._site / numbered(name, number)
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content.encode() if isinstance(content, str) else content)
+            path.write_bytes(numbered(content, number).encode() if isinstance(content, str) else content)
 
     def symphony(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         """What `symphony` says.
@@ -125,30 +133,31 @@ def package(manifest: str | bytes | None = MANIFEST, plugin: str | None = PLUGIN
     return files
 
 
-Install = Callable[[Installation], None]
+Install = Callable[[Installation, int], None]
 
 
 def one(files: Mapping[str, str | bytes], entry: str = "acme_bad:symphony.toml") -> Install:
-    return lambda installation: installation.install("acme-bad", entry, files)
+    return lambda installation, number: installation.install("acme-bad", entry, files, number)
 
 
-def twice(installation: Installation) -> None:
-    installation.install("acme-bad", "acme_bad:symphony.toml", package())
+def twice(installation: Installation, number: int) -> None:
+    installation.install("acme-bad", "acme_bad:symphony.toml", package(), number)
     other = {name.replace("acme_bad", "acme_worse"): content for name, content in package().items()}
-    installation.install("acme-worse", "acme_worse:symphony.toml", other)
+    installation.install("acme-worse", "acme_worse:symphony.toml", other, number)
 
 
-def cycle(installation: Installation) -> None:
+def cycle(installation: Installation, number: int) -> None:
     needs = '[requires]\nextensions = [{{ id = "acme.{}" }}]\n'
-    installation.install("acme-bad", "acme_bad:symphony.toml", package(MANIFEST + needs.format("worse")))
+    files = package(MANIFEST + needs.format("worse"))
+    installation.install("acme-bad", "acme_bad:symphony.toml", files, number)
     manifest = MANIFEST.replace("bad", "worse") + needs.format("bad")
-    files: dict[str, str | bytes] = {"acme_worse/__init__.py": "", "acme_worse/symphony.toml": manifest}
-    installation.install("acme-worse", "acme_worse:symphony.toml", files)
+    files = {"acme_worse/__init__.py": "", "acme_worse/symphony.toml": manifest}
+    installation.install("acme-worse", "acme_worse:symphony.toml", files, number)
 
 
 def without_metadata(installation: Installation) -> None:
     installation.install("acme-bad", "acme_bad:symphony.toml", package())
-    [metadata] = installation._site.glob("acme_bad-*.dist-info")
+    [metadata] = installation._site.glob("acme_bad0-*.dist-info")
     (metadata / "METADATA").write_bytes(b"\xff\xfe")
 
 
@@ -208,50 +217,65 @@ def broken_in(report: Any, extension: str) -> Any:
     return found[0]
 
 
-@pytest.mark.parametrize("state", list(FOUND_BY_DISCOVERY))
-def test_every_recovery_command_works_when(installation: Installation, state: str) -> None:
-    install, extension, told = FOUND_BY_DISCOVERY[state]
-    install(installation)
+def test_every_recovery_command_works_whatever_is_broken(
+    installation: Installation, subtests: pytest.Subtests
+) -> None:
+    for number, (install, _, _) in enumerate(FOUND_BY_DISCOVERY.values()):
+        install(installation, number)
 
     listed = installation.json("list")
-    broken = broken_in(listed, extension)
-    assert broken["state"] == "failed"
     assert broken_in(listed, "acme.good")["state"] == "resolved"
-    [problem] = broken["problems"]
-    assert told in json.dumps(problem)
-    assert problem["hint"]
-    assert problem["code"].startswith(("SYM-M", "SYM-E"))
-
     report = installation.symphony("doctor", code=3).stdout
-    assert problem["code"] in report
-    assert problem["hint"] in report
-    assert problem["code"] in installation.symphony("info", extension).stdout
+    for number, (state, (_, extension, told)) in enumerate(FOUND_BY_DISCOVERY.items()):
+        with subtests.test(state):
+            broken = broken_in(listed, numbered(extension, number))
+            assert broken["state"] == "failed"
+            [problem] = broken["problems"]
+            assert numbered(told, number) in json.dumps(problem)
+            assert problem["hint"]
+            assert problem["code"].startswith(("SYM-M", "SYM-E"))
+            assert problem["code"] in report
+            assert problem["message"] in report
+            assert problem["hint"] in report
+            told = installation.symphony("info", numbered(extension, number)).stdout
+            assert problem["code"] in told
+            assert problem["message"] in told
 
-    installation.symphony("disable", extension, "--reason", "broken")
-    assert "switched off: broken" in installation.symphony("list").stdout
-    installation.symphony("enable", extension)
+    broken = [numbered(extension, n) for n, (_, extension, _) in enumerate(FOUND_BY_DISCOVERY.values())]
+    for number, extension in enumerate(broken):
+        installation.symphony("disable", extension, "--reason", f"it is number {number}.")
+    told = installation.symphony("list").stdout
+    assert all(f"switched off: it is number {number}." in told for number in range(len(broken)))
+    for extension in broken:
+        installation.symphony("enable", extension)
+    assert "switched off" not in installation.symphony("list").stdout
     assert installation.symphony("--help").stderr == ""
 
 
-@pytest.mark.parametrize("state", list(FOUND_BY_LOADING))
-def test_the_host_goes_on_and_doctor_says_why_when(installation: Installation, state: str) -> None:
-    files, told = FOUND_BY_LOADING[state]
-    installation.install("acme-bad", "acme_bad:symphony.toml", files)
-    assert broken_in(installation.json("list"), "acme.bad")["state"] == "resolved"
+def test_the_host_goes_on_and_doctor_says_why_whatever_cannot_be_loaded(
+    installation: Installation, subtests: pytest.Subtests
+) -> None:
+    for number, (files, _) in enumerate(FOUND_BY_LOADING.values()):
+        installation.install("acme-bad", "acme_bad:symphony.toml", files, number)
+    listed = installation.json("list")
 
-    report = installation.json("doctor", "--load", code=3)
-    broken = broken_in(report["extensions"], "acme.bad")
-    assert broken["state"] == "failed"
-    [problem] = broken["problems"]
-    assert told in problem["message"] + problem["hint"]
-    assert problem["hint"]
-    assert broken_in(report["extensions"], "acme.good")["problems"] == []
+    report = installation.json("doctor", "--load", code=3)["extensions"]
+    for number, (state, (_, told)) in enumerate(FOUND_BY_LOADING.items()):
+        with subtests.test(state):
+            assert broken_in(listed, f"acme.bad{number}")["state"] == "resolved"
+            broken = broken_in(report, f"acme.bad{number}")
+            assert broken["state"] == "failed"
+            [problem] = broken["problems"]
+            assert numbered(told, number) in problem["message"] + problem["hint"]
+            assert problem["hint"]
+            unknown = installation.json("info", f"acme.bad{number}.shout", code=1)["error"]
+            assert numbered(told, number) in unknown["message"] + unknown["hint"]
 
+    assert broken_in(report, "acme.good")["problems"] == []
     listed = installation.json("list", "--operations")
     assert [each["id"] for each in broken_in(listed, "acme.good")["operations"]] == ["acme.good.shout"]
-    unknown = installation.json("info", "acme.bad.shout", code=1)["error"]
-    assert told in unknown["message"] + unknown["hint"]
-    installation.symphony("disable", "acme.bad")
+    for number in range(len(FOUND_BY_LOADING)):
+        installation.symphony("disable", f"acme.bad{number}")
     assert installation.json("doctor", "--load")["healthy"]
 
 
@@ -260,8 +284,8 @@ def test_an_import_that_prints_spoils_no_json(installation: Installation) -> Non
         "acme-bad", "acme_bad:symphony.toml", package(plugin=f"print('noise', flush=True)\n{PLUGIN}")
     )
     listed = installation.json("list", "--operations")
-    assert [each["id"] for each in broken_in(listed, "acme.bad")["operations"]] == ["acme.bad.shout"]
-    assert installation.json("info", "acme.bad.shout")["outputs"][0]["name"] == "result"
+    assert [each["id"] for each in broken_in(listed, "acme.bad0")["operations"]] == ["acme.bad0.shout"]
+    assert installation.json("info", "acme.bad0.shout")["outputs"][0]["name"] == "result"
 
 
 def test_metadata_that_cannot_be_read_stops_nobody(installation: Installation) -> None:
@@ -298,7 +322,7 @@ def hosted(installation: Installation, tmp_path: Path, command: str) -> None:
     files = package(MANIFEST + 'runs = "host"\n', HOSTED) | {"acme_bad/cli.py": command}
     installation.install("acme-bad", "acme_bad:symphony.toml", files)
     (tmp_path / "config").mkdir()
-    (tmp_path / "config" / "config.toml").write_text('trusted = ["acme.bad"]\n')
+    (tmp_path / "config" / "config.toml").write_text('trusted = ["acme.bad0"]\n')
 
 
 def test_a_command_of_a_trusted_extension_is_on_the_front_page_and_runs(
@@ -307,10 +331,10 @@ def test_a_command_of_a_trusted_extension_is_on_the_front_page_and_runs(
     hosted(installation, tmp_path, COMMAND)
     for _ in ("asked", "remembered"):
         page = installation.symphony("--help").stdout
-        assert "From acme.bad:\n  greet " in page
+        assert "From acme.bad0:\n  greet " in page
         assert "Take the place of another" not in page
     assert installation.symphony("greet", "Ada").stdout == "Hello, Ada\n"
-    installation.symphony("disable", "acme.bad")
+    installation.symphony("disable", "acme.bad0")
     assert "greet" not in installation.symphony("--help").stdout
     installation.symphony("greet", "Ada", code=2)
 
@@ -322,7 +346,7 @@ def test_a_command_that_cannot_be_imported_is_an_error_of_its_extension(
     assert "greet" in installation.symphony("--help").stdout
     error = installation.symphony("greet", "Ada", code=3).stderr
     assert error.startswith("error[SYM-E080]")
-    assert "symphony disable acme.bad" in error
+    assert "symphony disable acme.bad0" in error
     assert installation.json("list")
 
 
@@ -331,4 +355,15 @@ def test_an_extension_that_is_not_trusted_adds_no_command(installation: Installa
     (tmp_path / "config" / "config.toml").unlink()
     assert "greet" not in installation.symphony("--help").stdout
     report = installation.json("doctor", "--load", code=3)
-    assert broken_in(report["extensions"], "acme.bad")["problems"][0]["code"] == "SYM-E027"
+    assert broken_in(report["extensions"], "acme.bad0")["problems"][0]["code"] == "SYM-E027"
+
+
+def test_info_tells_how_the_workers_of_an_extension_are_started(installation: Installation) -> None:
+    start = installation.json("info", "acme.good")["start"]
+    told = installation.symphony("info", "acme.good").stdout
+    if sys.platform == "linux":
+        assert start == {"kind": "warm", "reason": ""}
+        assert "warm, forked from a process that is ready" in told
+    else:
+        assert start["kind"] == "cold"
+        assert start["reason"] in told

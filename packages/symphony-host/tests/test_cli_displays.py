@@ -1,20 +1,18 @@
 """What a run looks like while it goes on, and the small texts around it."""
 
-import io
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from rich.console import Console
 from symphony_core import Outcome
 from symphony_host.cli.displays import PlainLines
-from symphony_host.cli.live import LivePicture
 from symphony_host.cli.results import Result
 from symphony_host.cli.run_view import RunView
 from symphony_host.cli.shell import Shell
 from symphony_host.cli.summary import print_summary
-from symphony_host.cli.text import clean, columns, seconds, size
+from symphony_host.cli.text import columns, seconds, size
+from symphony_host.run_shape import RunShape
 from symphony_sdk.errors import ErrorPayload
 from symphony_sdk.events import (
     ItemCompleted,
@@ -22,13 +20,19 @@ from symphony_sdk.events import (
     NodeFailed,
     NodeProgressed,
     NodeRetrying,
+    NodeReused,
     NodeSkipped,
     NodeStarted,
+    NodeWaiting,
     RunEvent,
     RunResumed,
     RunStarted,
 )
 from symphony_sdk.ports import NodeStatus, RunStatus
+from symphony_sdk.ports.pit import Progress
+
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""On a busy machine, examples take as long as they take."""
 
 ERROR = ErrorPayload("ACME-1", "it broke\nbadly", hint="Mend it.")
 
@@ -70,65 +74,49 @@ def test_plain_lines_tell_each_node_of_a_small_run(capsys: pytest.CaptureFixture
     ]
 
 
-def test_plain_lines_of_a_large_run_tell_tenths_and_failures_alone(
+class Clock:
+    """A clock that stands still until it is set."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_plain_lines_of_a_large_run_tell_twentieths_and_failures_alone(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    display = PlainLines(RunView(statuses(10_000)))
+    display = PlainLines(RunView(statuses(10_000)), Clock())
     for index in range(10_000):
         display.see(event(NodeStarted, node=f"n{index}"))
         if index == 7:
+            display.see(event(NodeRetrying, node="n7", attempt=1, delay=0.1, error=ERROR))
             display.see(event(NodeFailed, node="n7", error=ERROR))
         else:
             display.see(event(NodeCompleted, node=f"n{index}", seconds=0.1))
     assert capsys.readouterr().out.splitlines() == [
         "n7  failed: [ACME-1] it broke",
-        *(f"nodes  {done:,} of 10,000" for done in range(1000, 10_000, 1000)),
+        *(
+            f"{done:,} of 10,000 nodes ({done // 100} %), 1 failed, 1 retried"
+            for done in range(500, 10_000, 500)
+        ),
     ]
 
 
-def drawn(picture: LivePicture, console: Console, now: float) -> str:
-    console.print(picture.picture(now))
-    stream = console.file
-    assert isinstance(stream, io.StringIO)
-    return stream.getvalue()
-
-
-def test_the_live_picture_has_a_row_for_each_node_of_a_small_run() -> None:
-    console = Console(file=io.StringIO(), width=120, force_terminal=False)
-    picture = LivePicture(RunView(statuses(3)), console)
-    with picture:
-        for each in EVENTS[:9]:
-            picture.see(each)
-        picture.refresh()
-    rows = [line.rstrip() for line in drawn(picture, console, 104.0).splitlines() if " n" in line]
-    assert "n0" in rows[0]
-    assert "completed" in rows[0]
-    assert "4/20" in rows[1]
-    assert "3.00 s" in rows[1]
-    assert "pending" in rows[2]
-
-
-def test_the_live_picture_of_ten_thousand_nodes_fits_a_screen() -> None:
-    console = Console(file=io.StringIO(), width=120)
-    picture = LivePicture(RunView(statuses(10_000)), console)
-    picture.see(event(RunStarted, workflow="w", nodes=10_000))
-    for index in range(5000):
-        picture.see(event(NodeStarted, node=f"n{index}"))
-        if index < 4900:
-            picture.see(event(NodeCompleted, node=f"n{index}", seconds=0.1))
-    text = drawn(picture, console, 104.0)
-    assert "4,900 of 10,000, 100 running" in text
-    assert "more at work" in text
-    assert len(text.splitlines()) <= 24
-
-
-def test_foreign_text_cannot_move_the_cursor() -> None:
-    console = Console(file=io.StringIO(), width=120, force_terminal=False)
-    picture = LivePicture(RunView(statuses(3)), console)
-    for each in EVENTS[:3]:
-        picture.see(each)
-    assert "\x1b" not in drawn(picture, console, 101.0)
-    assert clean("a\x1b[2Jb\r\nc\u202e") == "a [2Jb  c"
+def test_plain_lines_of_a_large_run_in_which_nothing_ends_say_so_every_half_minute(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    clock = Clock()
+    display = PlainLines(RunView(statuses(1000)), clock)
+    display.see(event(NodeStarted, node="n0"))
+    display.estimate(Progress(0, 1000, 0.0, 1000.0, 0.0, 90.0))
+    for _ in range(61):
+        display.refresh()
+        clock.now += 1
+    assert capsys.readouterr().out.splitlines() == [
+        "0 of 1,000 nodes (0 %), 1 running, about 60.0 s left",
+        "0 of 1,000 nodes (0 %), 1 running, about 30.0 s left",
+    ]
 
 
 def test_a_resumed_run_begins_with_what_was_done() -> None:
@@ -141,6 +129,18 @@ def test_a_resumed_run_begins_with_what_was_done() -> None:
     assert view.nodes["n1"].share == 0.3
 
 
+SHAPE = RunShape.of_document(
+    {
+        "schema": 1,
+        "id": "two",
+        "nodes": {
+            "a": {"kind": "operator", "uses": "acme.text.a"},
+            "b": {"kind": "operator", "uses": "acme.text.b"},
+        },
+        "edges": [{"from": "a", "to": "b", "kind": "control"}],
+    }
+)
+
 node_events = st.builds(
     lambda kind, node: event(kind[0], node=node, **kind[1]),
     st.sampled_from(
@@ -152,6 +152,8 @@ node_events = st.builds(
             (NodeCompleted, {"seconds": 1.0}),
             (NodeRetrying, {"attempt": 1, "delay": 0.0, "error": ERROR}),
             (NodeFailed, {"error": ERROR}),
+            (NodeWaiting, {"prompt": "Go on?"}),
+            (NodeReused, {"origin": "other"}),
             (NodeSkipped, {"reason": "why"}),
         ]
     ),
@@ -159,34 +161,32 @@ node_events = st.builds(
 )
 
 
+@PATIENT
 @given(st.lists(node_events, max_size=40))
 def test_whatever_the_events_the_counts_are_those_of_the_nodes(events: list[RunEvent]) -> None:
-    view = RunView([NodeStatus("a", "pending"), NodeStatus("b", "pending")])
+    view = RunView([NodeStatus("a", "pending"), NodeStatus("b", "pending")], SHAPE)
     for each in events:
         view.see(each)
     assert sum(view.counts.values()) == len(view.nodes)
     for state, count in view.counts.items():
         assert count == sum(node.state == state for node in view.nodes.values())
+    assert all(
+        set(listed) == {id for id, node in view.nodes.items() if node.state == state}
+        for state, listed in (("failed", view.failed), ("waiting", view.waiting))
+    )
+    for number, level in enumerate(view.levels):
+        inside = [node for node in view.nodes.values() if node.level == number]
+        assert level.total == len(inside)
+        assert level.over == sum(node.state in ("completed", "failed", "skipped") for node in inside)
+        busy = sum(node.state in ("running", "retrying", "waiting") for node in inside)
+        assert (view.busy.get(number), level.running + level.waiting) == (busy or None, busy)
+    for stage, (levels, nodes) in view.stages.items():
+        at_it = [level for level in view.levels if level.total and level.stage == stage]
+        assert (levels, nodes) == (len(at_it), sum(level.total for level in at_it))
     assert set(view.active) == {
         id for id, node in view.nodes.items() if node.state in ("running", "retrying")
     }
     assert all(0.0 <= node.share <= 1.0 for node in view.nodes.values())
-
-
-def test_the_summary_of_a_large_run_tells_failures_and_the_slowest(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    nodes = [NodeStatus(f"n{index}", "completed", 1, 1, 1, index / 1000) for index in range(10_000)]
-    nodes[3] = NodeStatus("n3", "failed", 2, 0, 1, 0.001, ERROR)
-    status = RunStatus("r", "w", "failed", 1.0, 75.0, tuple(nodes), 9, ErrorPayload("SYM-R001", "n3 failed"))
-    print_summary(Shell(), Outcome(status), [])
-    captured = capsys.readouterr()
-    assert "n3 " in captured.out
-    assert "n9999" in captured.out
-    assert len(captured.out.splitlines()) < 30
-    assert "9,999 completed, 1 failed in all" in captured.out
-    assert "error[ACME-1]: it broke\n  badly\n  hint: Mend it." in captured.err
-    assert "symphony resume r" in captured.out
 
 
 def test_a_long_value_is_cut_and_a_missing_one_is_null(capsys: pytest.CaptureFixture[str]) -> None:
@@ -213,6 +213,7 @@ def test_sizes_are_told_with_a_fitting_unit(amount: int, text: str) -> None:
     assert size(amount) == text
 
 
+@PATIENT
 @given(st.lists(st.lists(st.text(), min_size=3, max_size=3), max_size=5))
 def test_columns_give_a_line_for_each_row_of_any_text(rows: list[list[str]]) -> None:
     lines = columns(rows)

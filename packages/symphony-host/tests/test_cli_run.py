@@ -15,6 +15,7 @@ from symphony_core import SymphonyCore
 from symphony_host.cli.displays import Silence
 from symphony_host.cli.following import follow
 from symphony_host.cli.root import root, run
+from symphony_isolation.permissions import Authority
 from symphony_sdk import Context, operator
 from symphony_sdk.errors import ArtifactError, RunError
 from symphony_sdk.events import RunEvent, RunStarted
@@ -48,10 +49,12 @@ FLOW = {
 class FakeHost:
     """A host of fakes that outlives the commands that open it."""
 
-    def __init__(self) -> None:
+    def __init__(self, authority: Authority) -> None:
+        self.authority = authority
         self.pit = FakePit(tracker=FakeDagTracker(self.work))
         self.outputs: dict[str, Any] = {"loud": "HEY"}
         self.error: Exception | None = None
+        self.set: list[tuple[str, ...]] = []
         self.core = SymphonyCore(
             pit=self.pit,
             extensions=FakeExtensions(shout),
@@ -65,7 +68,12 @@ class FakeHost:
 
     @asynccontextmanager
     async def open(self, settings: object) -> Any:
-        yield SimpleNamespace(core=self.core, artifacts=self.pit.artifacts)
+        yield SimpleNamespace(
+            core=self.core,
+            artifacts=self.pit.artifacts,
+            set_of_executor=lambda *what: self.set.append(what),
+            authority=self.authority,
+        )
 
     @property
     def request(self) -> RunRequest:
@@ -73,8 +81,8 @@ class FakeHost:
 
 
 @pytest.fixture
-def host(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> FakeHost:
-    host = FakeHost()
+def host(monkeypatch: pytest.MonkeyPatch, tmp_path: Any, authority: Authority) -> FakeHost:
+    host = FakeHost(authority)
     composition = ModuleType("symphony_host.composition")
     composition.Host = host  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "symphony_host.composition", composition)
@@ -222,6 +230,18 @@ def test_no_input_asks_for_nothing(host: FakeHost, monkeypatch: pytest.MonkeyPat
 def test_the_executor_is_the_one_that_was_named(host: FakeHost) -> None:
     assert run(["run", "flow.json", "-q", "--input", "text=a", "--executor", "other"]) == 0
     assert host.request.executor == "other"
+
+
+def test_an_address_is_a_setting_of_the_executor_of_the_run(host: FakeHost) -> None:
+    where = ["--executor", "other", "--address", "tcp://10.0.0.5:8786"]
+    host.error = RunError("no luck")
+    assert run(["run", "flow.json", "-q", "--input", "text=a", *where]) == 1
+    host.error = None
+    assert run(["resume", "run-1", "-q", "--address", "tcp://10.0.0.6:8786"]) == 0
+    assert host.set == [
+        ("other", "address", "tcp://10.0.0.5:8786"),
+        ("other", "address", "tcp://10.0.0.6:8786"),
+    ]
 
 
 def test_an_unknown_executor_is_an_error_that_names_those_there_are(host: FakeHost, capsys: Any) -> None:
@@ -405,6 +425,10 @@ def test_a_run_paused_by_ctrl_c_ends_with_code_130_and_says_how_to_go_on(
     host: FakeHost, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host.pit.tracker = OpenTracker()
-    monkeypatch.setattr("symphony_host.cli.run.display_for", lambda *_, **__: Pressing(1))
+
+    async def display_for(*_: Any, **__: Any) -> Pressing:
+        return Pressing(1)
+
+    monkeypatch.setattr("symphony_host.cli.run.display_for", display_for)
     assert run(["run", "flow.json", "--input", "text=a"]) == 130
     assert "symphony resume run-1" in capsys.readouterr().out

@@ -10,12 +10,14 @@ from contextlib import asynccontextmanager
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from symphony_core import SymphonyCore
 from symphony_host.cli.root import run
+from symphony_isolation.permissions import Authority
 from symphony_sdk import Context, operator
 from symphony_sdk.errors import RunError
-from symphony_sdk.ports import RunRequest
+from symphony_sdk.ports import GroupMetrics, NodeMetrics, RunMetrics, RunRequest, RunStatus, Spread
 from symphony_sdk.testing.fakes import FakeDagTracker, FakeExecutor, FakeExtensions, FakePit
 from symphony_sdk.values import decode
 
@@ -39,7 +41,8 @@ FLOW = {
 class FakeHost:
     """A host of fakes that outlives the commands that open it."""
 
-    def __init__(self) -> None:
+    def __init__(self, authority: Authority) -> None:
+        self.authority = authority
         self.error: Exception | None = None
         self.tracker = FakeDagTracker(self.work)
         self.pit = FakePit(tracker=self.tracker)
@@ -57,12 +60,12 @@ class FakeHost:
 
     @asynccontextmanager
     async def open(self, settings: object) -> Any:
-        yield SimpleNamespace(core=self.core, artifacts=self.pit.artifacts)
+        yield SimpleNamespace(core=self.core, artifacts=self.pit.artifacts, authority=self.authority)
 
 
 @pytest.fixture
-def host(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> FakeHost:
-    host = FakeHost()
+def host(monkeypatch: pytest.MonkeyPatch, tmp_path: Any, authority: Authority) -> FakeHost:
+    host = FakeHost(authority)
     composition = ModuleType("symphony_host.composition")
     composition.Host = host  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "symphony_host.composition", composition)
@@ -120,6 +123,84 @@ def test_show_tells_the_nodes_and_who_did_what(started: None, capsys: Any) -> No
     out = capsys.readouterr().out
     assert "shout  completed" in out
     assert "start" in out and getpass.getuser() in out
+
+
+def test_metrics_tell_what_a_run_took_as_a_table_and_as_json(
+    host: FakeHost, started: None, capsys: Any, monkeypatch: Any
+) -> None:
+    spread = Spread(4, 12.0, 2.0, 5.0, 6.0, 6.0)
+    shout = NodeMetrics(
+        "shout", "test.extension.shout", "completed", 2, 1, 5.0, 6.0, 0.25, 5.5, 10, 2048, 4096, "here#2"
+    )
+    waits = NodeMetrics("waits", "", "pending")
+    group = GroupMetrics("test.extension.shout", 1, 1, 0, 1, spread, spread, 5.5, 10, 2048, 4096)
+    taken = RunMetrics(
+        "run-1",
+        "shouting",
+        "running",
+        9,
+        nodes=(waits, shout),
+        states={"completed": 1, "pending": 1},
+        wall=8.0,
+        throughput=0.125,
+        recent=0.5,
+        window=8.0,
+        reused=1,
+        retries=1,
+        duration=spread,
+        work=5.5,
+        received=10,
+        produced=2048,
+        memory=4096,
+        critical_path=("shout",),
+        critical_seconds=6.0,
+        parallelism=0.6875,
+        overhead=2.0,
+        operations=(group,),
+        extensions=(msgspec.structs.replace(group, name="test.extension"),),
+    )
+
+    async def metrics(run: str) -> RunMetrics:
+        assert run == "run-1"
+        return taken
+
+    monkeypatch.setattr(host.tracker, "metrics", metrics)
+    assert run(["runs", "metrics", "run-1", "--limit", "1"]) == 0
+    out = capsys.readouterr().out
+    lines = {" ".join(line.split()) for line in out.splitlines()}
+    assert lines >= {
+        "nodes 1 completed, 1 pending",
+        "throughput 0.1 nodes/s; 0.5 in the last 8.00 s",
+        "work 5.50 s, 0.69 at once",
+        "critical path 6.00 s of 1 node, 2.00 s beyond it",
+        "node time p50 2.00 s, p95 5.00 s, p99 6.00 s, most 6.00 s",
+        "node queue -",
+        "data 10 B in, 2.0 KiB out",
+        "peak memory 4.0 KiB",
+        "test.extension.shout 1 0 1 2.00 s 5.00 s 6.00 s 5.00 s 5.50 s 10 B 2.0 KiB 4.0 KiB",
+        "test.extension 1 0 1 2.00 s 5.00 s 6.00 s 5.00 s 5.50 s 10 B 2.0 KiB 4.0 KiB",
+        "shout * completed 6.00 s 0.25 s 5.50 s 1 10 B 2.0 KiB 4.0 KiB here#2",
+        "and 1 more node; --limit shows them",
+        "* on the critical path",
+    }
+    assert "waits" not in out
+    assert run(["runs", "metrics", "run-1", "--json"]) == 0
+    assert msgspec.json.decode(capsys.readouterr().out, type=RunMetrics) == taken
+
+
+def test_a_run_belongs_to_the_trace_of_the_call_that_begins_it(
+    host: FakeHost, capsys: Any, monkeypatch: Any
+) -> None:
+    context = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    for trace, labels in ((context, {"traceparent": context}), ("", {})):
+        monkeypatch.setenv("TRACEPARENT", trace)
+        assert run(["run", "flow.json", "-q", "--input", "text=hey"]) == 0
+        assert list(host.tracker.requests.values())[-1].labels == labels
+
+
+def test_metrics_of_a_run_that_there_is_not_are_an_error(host: FakeHost, capsys: Any) -> None:
+    assert run(["runs", "metrics", "nope"]) == 1
+    assert "SYM-R002" in capsys.readouterr().err
 
 
 def test_show_tells_what_waits_for_whom_and_how_to_answer(host: FakeHost, capsys: Any) -> None:
@@ -232,7 +313,11 @@ def test_ctrl_c_only_stops_watching(host: FakeHost, capsys: Any, monkeypatch: py
             os.kill(os.getpid(), signal.SIGINT)
 
     paused(host, capsys, asks="shout")
-    monkeypatch.setattr("symphony_host.cli.steering.display_for", lambda *_, **__: Pressing())
+
+    async def display_for(*_: Any, **__: Any) -> Pressing:
+        return Pressing()
+
+    monkeypatch.setattr("symphony_host.cli.steering.display_for", display_for)
     assert run(["runs", "watch", "run-1", "--after", "0"]) == 130
     assert "run-1 is waiting; it is no longer watched" in capsys.readouterr().err
     assert history(capsys) == [("start", "", "")]
@@ -284,3 +369,68 @@ def test_a_run_that_asks_is_told_on_plain_lines_with_how_to_answer(host: FakeHos
     out = capsys.readouterr().out
     assert "waits: Go on? (symphony runs approve run-1 shout)" in out
     assert "run-1 completed" in out
+
+
+def test_show_lists_the_nodes_that_are_asked_for(host: FakeHost, capsys: Any) -> None:
+    host.error = RunError("the disk is full")
+    run(["run", "flow.json", "-q", "--input", "text=hey"])
+    capsys.readouterr()
+    assert run(["runs", "show", "run-1", "--failed"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["node", "state", "time", "attempts", "error"]
+    assert len(lines) == 2
+    assert lines[1].startswith("shout  failed")
+    for options, shown in ((["--running"], 0), (["--level", "0"], 1), (["--level", "1"], 0)):
+        assert run(["runs", "show", "run-1", *options, "--json"]) == 0
+        assert len(json.loads(capsys.readouterr().out)["status"]["nodes"]) == shown
+    assert run(["runs", "show", "run-1", "--running"]) == 0
+    assert capsys.readouterr().out == "no such node\n"
+
+
+def test_show_tells_where_nodes_failed_where_that_is_known(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    host.error = RunError("the disk is full")
+    run(["run", "flow.json", "-q", "--input", "text=hey"])
+    capsys.readouterr()
+    real = host.tracker.status
+
+    async def status(run: str) -> RunStatus:
+        found = await real(run)
+        nodes = tuple(msgspec.structs.replace(node, place="acme.text#2") for node in found.nodes)
+        return msgspec.structs.replace(found, nodes=nodes)
+
+    monkeypatch.setattr(host.tracker, "status", status)
+    assert run(["runs", "show", "run-1", "--failed"]) == 0
+    head, line = capsys.readouterr().out.splitlines()
+    assert head.split() == ["node", "state", "time", "attempts", "place", "error"]
+    assert line.split() == ["shout", "failed", "acme.text#2"]
+
+
+def test_why_tells_every_node_or_one(started: None, capsys: Any) -> None:
+    assert run(["runs", "why", "run-1"]) == 0
+    out = capsys.readouterr().out
+    assert "shout  first-time  nothing is kept" in out
+    assert "0 of 1 nodes were not computed again" in out
+    assert run(["runs", "why", "run-1", "shout", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["code"] == "first-time"
+    assert run(["runs", "why", "run-1", "whisper"]) == 1
+    assert "error[SYM-R060]" in capsys.readouterr().err
+
+
+def test_compact_tells_what_it_freed_and_refuses_what_may_go_on(
+    host: FakeHost, started: None, capsys: Any
+) -> None:
+    for words in (["runs", "compact"], ["runs", "compact", "run-1", "--dry-run"]):
+        assert run(words) == 0
+        assert "run-1  completed  0" in capsys.readouterr().out
+    assert run(["runs", "compact", "--older-than", "30d", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["run"] == "run-1"
+    paused(host, capsys, held=True)
+    assert run(["runs", "compact", "run-1"]) == 1
+    assert "error[SYM-R100]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--older-than", "soon"], ["--older-than", "30d", "run-1"]])
+def test_compact_takes_runs_or_an_age_that_is_one(started: None, capsys: Any, words: list[str]) -> None:
+    assert run(["runs", "compact", *words]) == 2

@@ -11,12 +11,20 @@ from symphony_core import SymphonyCore
 from symphony_host.composition import Host
 from symphony_host.configuration import load_settings
 from symphony_sdk import Context, operator
-from symphony_sdk.errors import ConfigurationError, ErrorPayload, PortError, TransportError
+from symphony_sdk.errors import (
+    AccessFailed,
+    ConfigurationError,
+    ErrorPayload,
+    ExtensionError,
+    MalformedMessage,
+    PortError,
+    TransportError,
+)
 from symphony_sdk.events import RunHappened, event_name
 from symphony_sdk.messages import Done
 from symphony_sdk.ports import ArtifactInfo, NodeCall
 from symphony_sdk.testing.fakes import FakeExtensions
-from symphony_sdk.values import decode
+from symphony_sdk.values import decode, encode
 from symphony_workflow import WorkflowBuilder
 
 DEADLINE = 20
@@ -118,6 +126,40 @@ def symphony_transports():
 """
 
 
+OBSERVERS = """
+from symphony_sdk import Observer, hookimpl
+
+seen = []
+
+class Spy:
+    def __init__(self, services):
+        self.pit = services.pit
+
+    def see(self, event):
+        seen.append(type(event).__name__)
+
+    async def close(self):
+        seen.append([status.state for status in await self.pit.tracker.runs()])
+
+class Clumsy(Spy):
+    def see(self, event):
+        raise SystemExit("tired")
+
+    async def close(self):
+        raise ValueError("no end")
+
+def broken(services):
+    raise ValueError("no eyes")
+
+@hookimpl
+def symphony_observers():
+    yield Observer("clumsy", Clumsy)
+    yield Observer("broken", broken)
+    yield Observer("idle", lambda services: None)
+    yield Observer("spy", Spy)
+"""
+
+
 UPLINKS = """
 from symphony_sdk import BusUplink, hookimpl
 
@@ -166,8 +208,40 @@ def opened(site):
     return opened
 
 
+CLUSTER = """
+from symphony_sdk import Executor, hookimpl
+from symphony_sdk.testing.fakes import FakeExecutor
+
+def create(services):
+    executor = FakeExecutor({})
+    executor.address = services.config["address"]
+    return executor
+
+@hookimpl
+def symphony_executors():
+    yield Executor("cluster", create)
+"""
+
+
 async def answer(message):
     return message
+
+
+def test_a_setting_of_an_executor_is_one_of_the_extension_that_brings_it(site):
+    settings = 'runs = "host"\n[config.properties.address]\ntype = "string"\ndefault = "here"\n'
+    root = site.add("cluster", more=settings, files={"plugin.py": CLUSTER})
+    (root / "__init__.py").write_text("")
+    site.settle()
+
+    async def address(executor, setting="address"):
+        async with Host.open(load_settings(overrides=["trusted=acme.cluster"])) as host:
+            host.set_of_executor(executor, setting, "there")
+            return host.executors["cluster"].address
+
+    assert asyncio.run(address("cluster")) == "there"
+    assert asyncio.run(address("no-such-executor")) == "here"
+    with pytest.raises(ConfigurationError, match=r"the command line: adress"):
+        asyncio.run(address("cluster", "adress"))
 
 
 @asynccontextmanager
@@ -260,6 +334,31 @@ def test_what_a_blocking_conductor_raises_is_raised_as_it_is(opened):
         async with opened(conductor=CONDUCTOR.replace("{kind}", "Wrong")) as host:
             with pytest.raises(ValueError, match="no idea"):
                 await host.conductor.on_failure(NodeCall("r", "n", "o", {}), ErrorPayload("A-1", ""))
+
+    asyncio.run(main())
+
+
+def test_observers_see_each_event_and_end_while_the_pit_is_there_and_harm_no_run(opened):
+    async def main():
+        async with opened(executors=EXECUTORS, spies=OBSERVERS) as host:
+            assert seen_by("spies") == []
+            state, _, events = await run_double(host, executor="near")
+            assert state == "completed"
+            assert seen_by("spies") == [type(event).__name__ for event in events]
+        assert seen_by("spies")[-1] == ["completed"]
+        told = [fault.message for fault in host.plugins.faults["acme.spies"]]
+        assert len(told) == 3
+        for text in ("could not make the observer 'broken'", "no eyes", "tired", "no end"):
+            assert any(text in one for one in told), (text, told)
+
+    asyncio.run(main())
+
+
+def test_a_host_that_runs_nothing_makes_no_observer(opened):
+    async def main():
+        async with opened(spies=OBSERVERS) as host:
+            await host.core.runs()
+        assert seen_by("spies") == [] and host.plugins.faults == {}
 
     asyncio.run(main())
 
@@ -421,3 +520,178 @@ def test_a_bus_that_no_extension_provides_is_told_with_those_that_there_are(open
         assert "Installed are: broker" in caught.value.hint
 
     asyncio.run(main())
+
+
+HOSTED = """
+import asyncio, threading, time
+from symphony_sdk import Context, Instrument, hookimpl, operator
+from symphony_sdk.contributions import ArtifactRef
+
+here = threading.get_ident
+release = threading.Event()
+
+@operator("acme.{name}.awaits")
+async def awaits(ctx: Context, text: str) -> dict[str, int]:
+    await asyncio.sleep(0)
+    return {{text: here()}}
+
+@operator("acme.{name}.short", short=True)
+def short(ctx: Context) -> int:
+    return here()
+
+@operator("acme.{name}.not-so-short", short=True)
+def not_so_short(ctx: Context) -> int:
+    until = time.perf_counter() + 0.003
+    while time.perf_counter() < until:
+        pass
+    return here()
+
+@operator("acme.{name}.awaits-too-late")
+async def awaits_too_late(ctx: Context) -> int:
+    until = time.perf_counter() + 0.003
+    while time.perf_counter() < until:
+        pass
+    await asyncio.sleep(0)
+    return here()
+
+@operator("acme.{name}.blocks")
+def blocks(ctx: Context) -> int:
+    ctx.progress(0.5, "waiting")
+    while not release.wait(0.001):
+        ctx.check_cancelled()
+    return here()
+
+@operator("acme.{name}.waits")
+async def waits(ctx: Context) -> None:
+    ctx.progress(0.5, "waiting")
+    await asyncio.Event().wait()
+
+@operator("acme.{name}.fails")
+def fails(ctx: Context) -> int:
+    raise LookupError("no such thing")
+
+@operator("acme.{name}.keeps")
+def keeps(ctx: Context) -> ArtifactRef:
+    return ctx.artifacts.put(b"kept " + ctx.config.get("text", "").encode(), name="kept")
+
+@operator("acme.{name}.asks")
+def asks(ctx: Context, how: str) -> None:
+    getattr(ctx.models, how)("acme.near.model")
+
+class Model(Instrument):
+    id = "acme.{name}.model"
+    def load(self, ctx: Context) -> None:
+        self.thread = here()
+    async def infer(self, ctx: Context) -> bool:
+        return here() != self.thread
+    def unload(self) -> None:
+        raise RuntimeError("stays")
+
+@hookimpl
+def symphony_operators():
+    return [awaits, short, not_so_short, awaits_too_late, blocks, waits, fails, keeps, asks]
+
+@hookimpl
+def symphony_instruments():
+    yield Model()
+"""
+
+
+def test_the_operations_of_a_trusted_extension_run_in_the_host_on_its_loop_or_on_threads(opened):
+    async def scenario():
+        async with opened(near=HOSTED.format(name="near")) as host:
+
+            async def value(operation, **inputs):
+                encoded = {name: encode(each) for name, each in inputs.items()}
+                result = await host.extensions.call(
+                    NodeCall("run", "node", f"acme.near.{operation}", encoded)
+                )
+                return decode(bytes(result.outputs["result"]))
+
+            loop = threading.get_ident()
+            assert await value("awaits", text="a") == {"a": loop}
+            assert await value("short") == loop
+            for operation in ("not-so-short", "awaits-too-late"):
+                assert await value(operation) == loop
+                assert await value(operation) != loop
+            assert await value("model") is True
+            info = next(info for info in await host.extensions.extensions() if info.id == "acme.near")
+            assert (info.state, len(info.operations), len(info.fingerprint)) == ("active", 10, 64)
+            assert (await host.extensions.health("acme.near")).alive
+            with pytest.raises(ExtensionError, match="LookupError: no such thing") as caught:
+                await value("fails")
+            assert (caught.value.code, caught.value.details["extension"]) == ("SYM-E014", "acme.near")
+            with pytest.raises(MalformedMessage, match="do not fit its ports"):
+                await value("awaits", text=7)
+            for how in ("describe", "list", "run"):
+                with pytest.raises(AccessFailed) as refused:
+                    await value("asks", how=how)
+                assert refused.value.code == "SYM-P046"
+            ref = await value("keeps")
+            lineage = host.artifacts.info(ref["id"]).lineage
+            assert (lineage.run, lineage.node, lineage.extension) == ("run", "node", "acme.near")
+
+    asyncio.run(scenario())
+
+
+def test_calls_in_the_host_end_once_when_they_are_cancelled_or_late(opened):
+    async def scenario():
+        async with opened(near=HOSTED.format(name="near")) as host:
+            executor, events = host.executors["local"], []
+            begun, ended = asyncio.Event(), asyncio.Event()
+
+            def on_event(event):
+                events.append(event)
+                kinds = [each.kind for each in events]
+                if kinds.count("progressed") == 2:
+                    begun.set()
+                if kinds.count("failed") + kinds.count("completed") == 4:
+                    ended.set()
+
+            calls = [
+                NodeCall("run", "blocks", "acme.near.blocks", {}),
+                NodeCall("run", "waits", "acme.near.waits", {}),
+                NodeCall("other", "late", "acme.near.waits", {}, timeout=0.01),
+                NodeCall("other", "short", "acme.near.short", {}),
+            ]
+            async with asyncio.timeout(DEADLINE):
+                executor.submit(calls, on_event)
+                await begun.wait()
+                executor.cancel("run", force=True)
+                await ended.wait()
+            return {
+                event.call.node: (event.kind, event.place, event.error and event.error.code)
+                for event in events
+                if event.kind in ("completed", "failed")
+            }
+
+    assert asyncio.run(scenario()) == {
+        "blocks": ("failed", "host", "SYM-R003"),
+        "waits": ("failed", "host", "SYM-R003"),
+        "late": ("failed", "host", "SYM-T004"),
+        "short": ("completed", "host", None),
+    }
+
+
+def test_an_extension_in_the_host_whose_operations_are_broken_says_so_and_harms_no_other(opened):
+    source = HOSTED.format(name="another")
+
+    async def scenario():
+        async with opened(near=HOSTED.format(name="near"), far=source) as host:
+            assert "acme.near.short" in await host.extensions.operations()
+            return host.problems
+
+    problems = asyncio.run(scenario())
+    assert [error.code for error in problems["acme.far"]] == ["SYM-E011"]
+    assert "acme.near" not in problems
+
+
+def test_the_threads_of_a_host_take_turns_quickly_and_no_longer_when_it_has_ended(opened):
+    before = sys.getswitchinterval()
+
+    async def scenario():
+        async with opened():
+            return sys.getswitchinterval()
+
+    assert asyncio.run(scenario()) < 0.001
+    assert sys.getswitchinterval() == before

@@ -49,7 +49,7 @@ def test_without_anything_the_defaults_hold(tmp_path):
     settings = load_settings()
     assert settings.data_dir == tmp_path / "data"
     assert settings.cache_dir == tmp_path / "cache"
-    assert settings[2:8] == ("warning", "local", "", False, (), ())
+    assert settings[2:9] == ("warning", "local", "", "auto", False, (), ())
     assert settings.file is None
 
 

@@ -116,6 +116,20 @@ def test_one_that_fails_takes_those_along_that_need_it_and_nobody_else(error, fa
     assert states(lifecycle)["a.a"] == "failed"
 
 
+def test_of_a_long_chain_on_one_that_fails_each_is_told_the_first_cause_in_few_words():
+    def run(extension, step):
+        if extension == "a.0":
+            raise RuntimeError("no")
+
+    order = [f"a.{at}" for at in range(500)]
+    lifecycle = resolved(*order)
+    lifecycle.start(order, run, {f"a.{at}": (f"a.{at - 1}",) for at in range(1, 500)})
+    assert set(states(lifecycle).values()) == {"failed"}
+    assert lifecycle.latest()["a.499"].reason == (
+        "a.499 needs a.498, which is failed: a.498 needs a.0, which is failed: 'a.0' raised RuntimeError: no"
+    )
+
+
 @pytest.mark.parametrize("failing", ["deactivate", "unload"])
 def test_one_that_fails_on_the_way_down_keeps_no_other_up(failing):
     def run(extension, step):

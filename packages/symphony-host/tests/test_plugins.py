@@ -79,6 +79,8 @@ def test_every_kind_of_provider_is_collected_by_its_key(load):
             "@hookimpl\n"
             "def symphony_bus_uplinks(): yield BusUplink('broker', make)\n"
             "@hookimpl\n"
+            "def symphony_observers(): yield Observer('spy', make)\n"
+            "@hookimpl\n"
             "def symphony_editors(): yield Editor('ed', make)\n"
             "@hookimpl\n"
             "def symphony_conductors(): yield Conductor('rules', make)\n"
@@ -97,6 +99,7 @@ def test_every_kind_of_provider_is_collected_by_its_key(load):
     assert manager.faults == {}
     keys = {
         "transports": "pigeon",
+        "observers": "spy",
         "bus_uplinks": "broker",
         "editors": "ed",
         "conductors": "rules",

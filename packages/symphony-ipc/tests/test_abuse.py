@@ -137,7 +137,7 @@ def test_a_request_that_was_given_up_is_owed_until_the_peer_answers_it(raw, even
 def test_a_peer_that_sends_more_than_it_was_asked_for_is_read_slowly_and_loses_nothing(
     raw, eventually, monkeypatch
 ):
-    monkeypatch.setattr("symphony_ipc.unasked.UNASKED_PER_SECOND", 1000)
+    monkeypatch.setattr("symphony_ipc.connection.UNASKED_PER_SECOND", 1000)
 
     async def main():
         async with raw() as (connection, peer):
@@ -149,6 +149,20 @@ def test_a_peer_that_sends_more_than_it_was_asked_for_is_read_slowly_and_loses_n
             assert connection.counters.notifications < 5000
             await eventually(lambda: connection.counters.notifications == 5000)
             await sending
+
+    asyncio.run(main())
+
+
+def test_a_late_pong_is_no_lie_and_one_that_was_never_asked_for_is(raw, eventually):
+    async def main():
+        async with raw() as (connection, peer):
+            with pytest.raises(DeadlineExceeded):
+                await connection.ping(0.01)
+            asked = await peer.receive()
+            for id in (asked.id, asked.id + 1):
+                await peer.send(Envelope(Kind.PONG, id))
+            await eventually(lambda: connection.counters.unknown)
+            assert (connection.counters.late, connection.counters.unknown) == (1, 1)
 
     asyncio.run(main())
 

@@ -41,7 +41,7 @@ def test_another_implementation_of_messagepack_reads_and_writes_every_message(na
     @given(message_strategy(kind))
     def check(message):
         wire = ENCODER.encode(message)
-        theirs = msgpack.unpackb(wire)
+        theirs = msgpack.unpackb(wire, strict_map_key=False)  # numbers are keys too
         assert theirs == msgspec.msgpack.decode(wire)
         again = msgspec.msgpack.decode(msgpack.packb(theirs), type=kind)
         assert ENCODER.encode(again) == wire

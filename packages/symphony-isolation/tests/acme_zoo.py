@@ -3,12 +3,15 @@
 import asyncio
 import ctypes
 import gc
+import mmap
 import os
 import resource
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from hashlib import sha256
@@ -125,6 +128,21 @@ def stick(ctx: Context) -> None:
     ctypes.PyDLL(None).pause()
 
 
+@operator("acme.zoo.grind")
+def grind(ctx: Context, seconds: float) -> str:
+    """Compute, and never let another thread of Python run meanwhile."""
+    ctx.progress(0.0)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1000.0)
+    try:
+        until = time.process_time() + seconds
+        while time.process_time() < until:
+            pass
+    finally:
+        sys.setswitchinterval(interval)
+    return "ground"
+
+
 @operator("acme.zoo.environment")
 def environment(ctx: Context) -> dict[str, str]:
     return dict(os.environ)
@@ -165,9 +183,38 @@ def allocate(ctx: Context, megabytes: int) -> int:
         gc.collect()
 
 
+@operator("acme.zoo.fill")
+def fill(ctx: Context, megabytes: int) -> None:
+    """Use memory, give it back, and take long enough for it to be worth a look."""
+    with mmap.mmap(-1, max(megabytes, 1) << 20) as memory:
+        for page in range(0, megabytes << 20, mmap.PAGESIZE):
+            memory[page] = 1
+    threading.Event().wait(0.02)
+
+
 @operator("acme.zoo.spawn")
 def spawn(ctx: Context) -> int:
     return subprocess.Popen(["sleep", "1000"]).pid
+
+
+@operator("acme.zoo.break-out")
+def break_out(ctx: Context) -> str:
+    with suppress(PermissionError):
+        subprocess.Popen(["sleep", "1000"])
+    try:
+        socket.socket()
+    except PermissionError as error:
+        return str(error)
+    return "out"
+
+
+@operator("acme.zoo.hold")
+def hold(ctx: Context) -> None:
+    """Hold more and more memory, shared, so that no other limit notices."""
+    held = []
+    while True:
+        held.append(mmap.mmap(-1, 1 << 20))
+        held[-1].write(b"x" * (1 << 20))
 
 
 @operator("acme.zoo.store")
@@ -220,7 +267,20 @@ def symphony_unload(ctx: Context) -> None:
 @provides_operators
 def symphony_operators() -> Iterator[object]:
     yield from (echo, echo_async, say, shout, chatter, fail, cancel_itself, crash, wait, wait_async)
-    yield from (boast, ignore, stick, environment, descriptors, confinement, allocate, spawn, store, digest)
+    yield from (
+        boast,
+        ignore,
+        stick,
+        grind,
+        environment,
+        descriptors,
+        confinement,
+        allocate,
+        fill,
+        spawn,
+        store,
+    )
+    yield from (digest, break_out, hold)
 
 
 @provides_instruments

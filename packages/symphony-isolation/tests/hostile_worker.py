@@ -11,9 +11,9 @@ from symphony_ipc.envelope import Envelope, Kind
 from symphony_ipc.framing import encode
 from symphony_isolation.plan import receive_plan
 from symphony_sdk.contributions import OperationSpec, PortSpec
-from symphony_sdk.errors import SymphonyError
+from symphony_sdk.errors import ErrorPayload, SymphonyError
 from symphony_sdk.messages import (
-    CallOperation,
+    CallOperations,
     Done,
     ExtensionLoaded,
     GetArtifact,
@@ -21,6 +21,7 @@ from symphony_sdk.messages import (
     LoadExtension,
     LogLine,
     OperationResult,
+    OperationResults,
     PutArtifact,
     message_type,
 )
@@ -36,13 +37,17 @@ class Hostile:
     def request(self, call) -> None:
         message = call.decode()
         if isinstance(message, LoadExtension):
-            port = PortSpec("result", {"type": "string"})
+            schema = {"type": "string"}
+            if MODE == "loads-a-lot":
+                schema["enum"] = [{}] * 900_000
+            port = PortSpec("result", schema)
             id = "acme.zoo.echo" if MODE == "poses" else "acme.hostile.go"
-            call.respond(ExtensionLoaded((OperationSpec(id, "operator", (), (port,)),)))
+            call.respond(ExtensionLoaded((OperationSpec(id, "operator", (), (port,), chains=True),)))
         elif isinstance(message, LifecycleStep):
             call.respond(Done())
-        elif isinstance(message, CallOperation):
-            threading.Thread(target=self.misbehave, args=(call,), daemon=True).start()
+        elif isinstance(message, CallOperations):
+            number = min(message.calls)
+            threading.Thread(target=self.misbehave, args=(call, number), daemon=True).start()
 
     def cancel(self, id: int) -> None:
         pass
@@ -51,7 +56,10 @@ class Hostile:
         if MODE == "lingers":
             threading.Event().wait()
 
-    def misbehave(self, call) -> None:
+    def misbehave(self, call, number) -> None:
+        def done(result=RESULT) -> None:
+            call.respond(OperationResults({number: result}))
+
         match MODE:
             case "garbage":
                 sock.sendall(os.urandom(1 << 16))
@@ -60,40 +68,101 @@ class Hostile:
             case "wrong-ids":
                 for id in range(1000, 2000):
                     sock.sendall(encode(response(id))[0])
-                call.respond(RESULT)
-            case "twice":
-                call.respond(RESULT)
-                for _ in range(100):
-                    sock.sendall(encode(response(call.id))[0])
+                done()
+            case "items-of-nothing":
+                for kind in (Kind.PONG, Kind.ITEM):
+                    send_many(encode(Envelope(kind, 77))[0], 500)
+                done()
+            case "answers-a-request-twice":
+                done()
+                sock.sendall(encode(response(call.id))[0] * 2)
+            case "answers-a-request-often":
+                done()
+                send_many(encode(response(call.id))[0], 1000)
+            case "answers-a-call-twice":
+                call.send_item(OperationResults({number: RESULT}))
+                call.respond(OperationResults({number: RESULT}))
+            case "answers-a-call-in-two-ways":
+                call.respond(OperationResults({number: RESULT}, {number: ErrorPayload("ACME-001", "no")}))
+            case "answers-another-call":
+                call.respond(OperationResults({number: RESULT, number + 1: RESULT}))
+            case "gives-a-call-back":
+                call.respond(OperationResults(returned=(number,)))
+            case "overtakes":
+                call.send_item(OperationResults({number + 1: RESULT}))
+            case "fails-before-its-turn":
+                call.send_item(OperationResults(errors={number + 1: ErrorPayload("ACME-001", "no")}))
+            case "owes":
+                call.respond(OperationResults())
+            case "errs-at-length":
+                details = {"x": [{}] * (15 << 20)}
+                call.respond(OperationResults({}, {number: ErrorPayload("ACME-001", "no", "", details)}))
+            case "errs-deeply":
+                deep = b"\x91" * 200_000 + b"\xc0"
+                around = msgspec.msgpack.encode(
+                    {"errors": {number: {"code": "A-1", "message": "", "details": {"x": 0}}}}
+                )
+                sock.sendall(encode(response(call.id, around[:-1] + deep))[0])
+                sock.sendall(encode(response(call.id, around[:-1] + deep))[1])
+            case "results-deeply":
+                deep = b"\x91" * 1_000_000 + b"\xc0"
+                around = msgspec.msgpack.encode({"results": {number: {"outputs": {"result": 0}}}})
+                for part in encode(response(call.id, around[:-1] + deep)):
+                    sock.sendall(part)
+            case "trickles":
+                frame = b"".join(encode(response(call.id, b"\x00" * (8 << 20))))
+                sock.sendall(frame[:64])
+                for byte in frame[64:2000]:
+                    sock.sendall(bytes([byte]))
+            case "pings":
+                send_many(encode(Envelope(Kind.PING, 1))[0], 10_000_000)
+            case "babbles":
+                for kind in (Kind.CREDIT, Kind.CANCEL):
+                    send_many(encode(Envelope(kind, 77, credit=1))[0], 5000)
+                done()
+            case "noise" | "noise-on-stderr":
+                while True:
+                    os.write(1 if MODE == "noise" else 2, b"\x1b[2J" * 4096)
             case "wrong-type":
                 call.respond(Done())
             case "undecodable":
                 sock.sendall(encode(response(call.id, b"\xc1"))[0])
+            case "refuses":
+                call.fail(SymphonyError("no", code="ACME-001"))
             case "silent":
                 pass
             case "flood":
-                frame = encode(notification(0, LogLine("info", "noise")))[0] * 100
-                for _ in range(1000):
-                    sock.sendall(frame)
-                call.respond(RESULT)
+                send_many(encode(notification(0, LogLine("info", "noise")))[0], 10_000_000)
+            case "long-lines":
+                while True:
+                    connection.notify(LogLine("info", "noise" * 200_000))
             case "asks-too-much":
                 for id in range(1, 5000):
                     sock.sendall(encode(request(id, GetArtifact("nothing")))[0])
             case "lies-about-its-node":
-                call.respond(refused(PutArtifact(b"x", run="run", node="another")))
+                done(refused(PutArtifact(b"x", run="run", node="another")))
             case "hoards":
                 part = PutArtifact(b"", last=False)
                 for upload in range(300):
                     answer = refused(msgspec.structs.replace(part, upload=upload))
                     if answer is not None:
-                        call.respond(answer)
+                        done(answer)
                         return
+            case "abuses":
+                while True:
+                    refused(GetArtifact("x", length=1 << 40))
             case "greedy":
-                call.respond(refused(GetArtifact("x", length=1 << 40)))
+                done(refused(GetArtifact("x", length=1 << 40)))
             case "meddles":
-                call.respond(refused(LoadExtension("a", "1", "a")))
+                done(refused(LoadExtension("a", "1", "a")))
             case "closes" | "lingers":
                 connection.close()
+
+
+def send_many(frame: bytes, count: int) -> None:
+    """Send a frame many times; in parts that a PONG of the other thread comes before or after, not within."""
+    for _ in range(count // 100):
+        sock.sendall(frame * 100)
 
 
 def refused(message):
@@ -106,8 +175,8 @@ def refused(message):
 
 
 def response(id: int, payload: bytes | None = None) -> Envelope:
-    payload = msgspec.msgpack.encode(RESULT) if payload is None else payload
-    return Envelope(Kind.RESPONSE, id, message_type(OperationResult), payload=memoryview(payload))
+    payload = msgspec.msgpack.encode(OperationResults()) if payload is None else payload
+    return Envelope(Kind.RESPONSE, id, message_type(OperationResults), payload=memoryview(payload))
 
 
 def notification(id: int, message) -> Envelope:
@@ -122,7 +191,7 @@ def request(id: int, message) -> Envelope:
     )
 
 
-sock = socket.socket(fileno=int(sys.argv[-1]))
+sock = socket.socket(fileno=int(sys.argv[4]))
 plan = receive_plan(sock)
 if MODE == "mute":
     threading.Event().wait()

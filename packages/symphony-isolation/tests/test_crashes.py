@@ -26,7 +26,13 @@ def test_a_crash_fails_the_call_with_how_it_ended_and_its_last_words(house, call
                 await call(extensions, "acme.zoo.crash", how=how)
             assert text in caught.value.message
             assert "these are my last words" in caught.value.message
-            assert caught.value.details == {"extension": "acme.zoo", "exit_code": code, "signal": name}
+            cause = "signal" if name else "exit"
+            assert caught.value.details == {
+                "extension": "acme.zoo",
+                "cause": cause,
+                "exit_code": code,
+                "signal": name,
+            }
             assert await call(extensions, "acme.zoo.echo", text="bear") == "bear"
             assert (await extensions.health("acme.zoo")).restarts == 1
 
@@ -103,7 +109,7 @@ def test_the_fourth_crash_within_a_minute_quarantines_the_extension(house, call)
 
 
 def test_crashes_that_are_long_past_are_forgotten(house, call, monkeypatch):
-    monkeypatch.setattr("symphony_isolation.supervisor.RESTART_WINDOW", 0.0)
+    monkeypatch.setattr("symphony_isolation.restarts.RESTART_WINDOW", 0.0)
 
     async def scenario():
         async with house.opened(house.zoo()) as extensions:
@@ -165,7 +171,7 @@ import os, threading
 open("pid", "w").write(str(os.getpid()))
 threading.Event().wait()
 """
-    spec = house.write("acme.slow", source, limits=WorkerLimits(load_timeout=1.5))
+    spec = house.write("acme.slow", source, limits=WorkerLimits(load_timeout=1.5), tier="fallback")
 
     async def scenario():
         async with house.opened(spec) as extensions:
@@ -191,7 +197,7 @@ def symphony_load(ctx: Context) -> None:
 """
 
     async def scenario():
-        async with house.opened(house.write("acme.liar", source)) as extensions:
+        async with house.opened(house.write("acme.liar", source, tier="fallback")) as extensions:
             with pytest.raises(ExtensionError, match="so it says"):
                 await extensions.activate("acme.liar")
             assert gone(int(house.texts("info")[0]))
@@ -230,7 +236,7 @@ def test_an_interpreter_that_is_not_there_is_named(house):
 
 def test_stopping_leaves_no_process_behind(house, call, under_way, gone):
     async def scenario():
-        async with house.opened(house.zoo()) as extensions:
+        async with house.opened(house.starting()) as extensions:
             child = await call(extensions, "acme.zoo.spawn")
             pid = (await extensions.health("acme.zoo")).pid
             await extensions.deactivate("acme.zoo")
@@ -246,7 +252,7 @@ def test_stopping_leaves_no_process_behind(house, call, under_way, gone):
 
 def test_a_crash_takes_the_children_of_the_worker_along(house, call, gone):
     async def scenario():
-        async with house.opened(house.zoo()) as extensions:
+        async with house.opened(house.starting()) as extensions:
             child = await call(extensions, "acme.zoo.spawn")
             with pytest.raises(PeerGone):
                 await call(extensions, "acme.zoo.crash", how="os._exit")
@@ -257,7 +263,7 @@ def test_a_crash_takes_the_children_of_the_worker_along(house, call, gone):
 
 def test_a_worker_that_is_stuck_is_stopped_all_the_same(house, call, under_way, gone, monkeypatch):
     monkeypatch.setattr("symphony_isolation.supervisor.STEP_TIMEOUT", 0.1)
-    monkeypatch.setattr("symphony_isolation.worker.EXIT_GRACE", 0.1)
+    monkeypatch.setattr("symphony_isolation.fate.EXIT_GRACE", 0.1)
 
     async def scenario():
         async with house.opened(house.zoo()) as extensions:
@@ -284,7 +290,7 @@ threading.Event().wait()
     async def scenario():
         said = asyncio.Event()
         house.log = Heard(said)
-        async with house.opened(house.write("acme.slow", source)) as extensions:
+        async with house.opened(house.write("acme.slow", source, tier="fallback")) as extensions:
             task = asyncio.create_task(extensions.activate("acme.slow"))
             await said.wait()
             await extensions.stop()

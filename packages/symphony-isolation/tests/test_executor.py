@@ -6,18 +6,14 @@ import signal
 from collections import Counter
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
 import symphony_isolation
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from symphony_isolation import LocalExecutor
 from symphony_isolation.plugin import symphony_executors
 from symphony_sdk import manifest
-from symphony_sdk.contributions import OperationSpec
-from symphony_sdk.errors import PeerGone
-from symphony_sdk.messages import OperationResult
 from symphony_sdk.ports import NodeCall, Resources
 from symphony_sdk.values import decode, encode
 
@@ -40,7 +36,7 @@ class Recorder:
 
     @property
     def finals(self):
-        return [event for event in self.events if event.kind in ("completed", "failed")]
+        return [event for event in self.events if event.kind in ("completed", "failed", "lost")]
 
     async def wait(self):
         async with asyncio.timeout(60):
@@ -123,7 +119,8 @@ def test_cancel_ends_what_runs_and_what_waits_of_that_run_alone(house, monkeypat
             executor.submit([node_call("acme.zoo.echo", run="two", text="bear")], other)
             await waiting.started.wait()
             executor.cancel("one", "n5")
-            executor.cancel("one", force=True)
+            executor.cancel("one", "n4", item=7)
+            executor.cancel("one")
             assert {event.error.code for event in await waiting.wait()} == {"SYM-R003"}
             assert (await other.wait())[0].kind == "completed"
             await executor.stop()
@@ -132,85 +129,30 @@ def test_cancel_ends_what_runs_and_what_waits_of_that_run_alone(house, monkeypat
 
 
 class Paper:
-    """Extensions of paper: calls end when and how the test says."""
+    """Extensions of paper: remember what they are asked."""
 
     def __init__(self) -> None:
-        self.futures = {}
-        self.most = Counter()
-        self.running = Counter()
+        self.submitted = []
+        self.cancelled = []
 
-    async def operations(self):
-        return {"a.a.go": OperationSpec("a.a.go", "operator", idempotent=True)}
+    def submit(self, batch, on_event):
+        self.submitted += batch
 
-    async def call(self, call, on_progress=None):
-        owner = call.operation.rpartition(".")[0]
-        self.running[owner] += 1
-        self.most[owner] = max(self.most[owner], self.running[owner])
-        future = self.futures[call.node] = asyncio.get_running_loop().create_future()
-        try:
-            return await future
-        finally:
-            self.running[owner] -= 1
-            del self.futures[call.node]
+    def cancel(self, run, node="", *, item=-1, force=False):
+        self.cancelled.append((run, node, item, force))
 
 
-@settings(deadline=None, max_examples=60)
-@given(st.data())
-def test_whatever_happens_each_call_gets_one_final_event(data):
+def test_the_executor_cancels_what_it_is_told_and_at_its_end_all_that_it_was_given():
     async def scenario():
         paper = Paper()
-        executor = LocalExecutor(paper, cores=1)
-        recorder = Recorder(10**9)
-        submitted = []
-        try:
-            for step in range(data.draw(st.integers(1, 25))):
-                action = data.draw(
-                    st.sampled_from(["submit", "submit", "end", "fail", "break", "cancel", "turn"])
-                )
-                if action == "submit":
-                    batch = [
-                        node_call(f"{data.draw(st.sampled_from('abc'))}.a.go", f"{step}-{n}", run=str(n % 2))
-                        for n in range(data.draw(st.integers(1, 6)))
-                    ]
-                    submitted += batch
-                    executor.submit(batch, recorder)
-                elif action == "cancel":
-                    executor.cancel(data.draw(st.sampled_from("01")))
-                elif action == "turn":
-                    await asyncio.sleep(0)
-                else:
-                    future = next((one for one in paper.futures.values() if not one.done()), None)
-                    if future is None:
-                        continue
-                    match action:
-                        case "end":
-                            future.set_result(OperationResult())
-                        case "fail":
-                            future.set_exception(PeerGone("gone"))
-                        case "break":
-                            future.set_exception(RuntimeError("a defect"))
-        finally:
-            await executor.stop()
-        for _ in range(5):
-            await asyncio.sleep(0)
-        assert sorted(event.call.node for event in recorder.finals) == sorted(c.node for c in submitted)
-        assert all(most <= executor.slots // 2 for most in paper.most.values())
-        assert not paper.futures
-
-    asyncio.run(scenario())
-
-
-def test_an_extension_with_a_long_queue_leaves_slots_to_another():
-    async def scenario():
-        paper = Paper()
-        executor = LocalExecutor(paper, cores=1)
-        recorder = Recorder(1)
-        executor.submit([node_call("a.a.go", f"a{n}") for n in range(100)], recorder)
-        executor.submit([node_call("b.a.go", "b0")], recorder)
-        await asyncio.sleep(0)
-        assert "b0" in paper.futures
-        assert len(paper.futures) == executor.slots // 2 + 1
+        executor = LocalExecutor(paper)
+        calls = [node_call("a.a.go", run=run) for run in ("one", "two")]
+        executor.submit(calls, Recorder(2))
+        executor.cancel("one", "node", item=3, force=True)
+        assert paper.submitted == calls
+        assert paper.cancelled == [("one", "node", 3, True)]
         await executor.stop()
+        assert sorted(paper.cancelled[1:]) == [("one", "", -1, False), ("two", "", -1, False)]
 
     asyncio.run(scenario())
 
@@ -223,10 +165,19 @@ def test_an_extension_with_a_long_queue_leaves_slots_to_another():
         (Resources(cpu=4096.0), False),
         (Resources(memory=1 << 60), False),
         (Resources(gpu=1000.0), False),
+        (Resources(custom={"licence": 2}), True),
+        (Resources(custom={"licence": 3}), False),
+        (Resources(custom={"seat": 1}), False),
     ],
 )
 def test_what_can_never_fit_this_machine_is_refused(resources, fits):
-    assert LocalExecutor(Paper()).can_place(resources) is fits
+    assert LocalExecutor(Paper(), custom={"licence": 2}).can_place(resources) is fits
+
+
+def test_the_settings_say_what_else_the_machine_has():
+    services = SimpleNamespace(extensions=Paper(), config={"resources": ["licence=2", "seat=0.5"]})
+    (provided,) = symphony_executors()
+    assert provided.create(services).capacity.custom == {"licence": 2.0, "seat": 0.5}
 
 
 def test_an_operation_that_is_not_there_fails_its_call(house):
@@ -243,6 +194,7 @@ def test_an_operation_that_is_not_there_fails_its_call(house):
 def test_the_plugin_provides_the_executor_for_the_extensions_of_the_host():
     class HostServices:
         extensions = Paper()
+        config = {}
 
     package = Path(symphony_isolation.__file__).parent
     assert manifest.load(package / "symphony.toml").extension.id == "symphony.isolation"

@@ -8,16 +8,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from symphony_isolation.plan import Plan, receive_plan, send_plan
+from symphony_isolation.sandbox import TIERS, Limits, SandboxPolicy
 
+paths = st.lists(st.text(max_size=100), max_size=5).map(tuple)
+policies = st.builds(
+    SandboxPolicy,
+    st.sampled_from(TIERS),
+    paths,
+    paths,
+    paths,
+    st.integers(0, 1 << 40),
+    st.builds(Limits, st.integers(0, 1 << 40), st.floats(0, 64), *[st.integers(0, 1 << 40)] * 4),
+)
 plans = st.builds(
     Plan,
     st.text(max_size=30),
     st.integers(0, 1 << 22),
     st.binary(max_size=32),
-    st.integers(0, 1 << 40),
-    st.integers(0, 1 << 20),
     st.floats(0, 1000),
-    st.lists(st.text(max_size=100), max_size=5).map(tuple),
+    paths,
+    policies,
+    st.lists(st.binary(max_size=100), max_size=5).map(tuple),
+    st.booleans(),
 )
 
 
@@ -43,9 +55,7 @@ def test_a_host_that_leaves_early_is_noticed(sent):
 
 
 def test_a_process_whose_host_is_gone_does_not_go_on():
-    code = (
-        "from symphony_isolation.confinement import confine; confine(host=1 << 22, memory=0, open_files=64)"
-    )
+    code = "from symphony_isolation.sandbox import die_with; die_with(1 << 22)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert run.returncode == 1
     assert "ProcessLookupError: the host, process 4194304, is gone" in run.stderr

@@ -4,11 +4,13 @@ import asyncio
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from symphony_isolation import WorkerLimits
+from symphony_isolation.sandbox import probe
 from symphony_sdk.contributions import ArtifactRef
-from symphony_sdk.errors import DeadlineExceeded, ExtensionError, MalformedMessage, PeerGone
+from symphony_sdk.errors import DeadlineExceeded, ExtensionError, MalformedMessage, PeerGone, PermissionDenied
 
 
 def test_operators_answer_whether_they_await_or_not(house, call):
@@ -105,10 +107,22 @@ def test_the_environment_of_a_worker_is_clean(house, call, monkeypatch):
             return await call(extensions, "acme.zoo.environment")
 
     environment = asyncio.run(scenario())
-    known = {"PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR"}
+    known = {"PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "JOBLIB_MULTIPROCESSING"}
     assert {name for name in environment if not name.startswith("LC_")} <= known
     assert environment["LC_NUMERIC"] == "C"
     assert environment["TMPDIR"] == str(tmp)
+    assert environment["HOME"] == str(house.root / "data" / "acme.zoo")
+
+
+def test_the_home_of_a_worker_is_the_users_where_something_of_it_was_granted(house, call, monkeypatch):
+    monkeypatch.setenv("HOME", str(house.root))
+
+    async def scenario():
+        spec = house.zoo(roots={"home": str(house.root)}, permissions=("file:read:${home}/notes",))
+        async with house.opened(spec) as extensions:
+            return await call(extensions, "acme.zoo.environment")
+
+    assert asyncio.run(scenario())["HOME"] == str(house.root)
 
 
 def test_a_worker_holds_no_descriptor_of_the_host(house, call):
@@ -125,8 +139,11 @@ def test_a_worker_holds_no_descriptor_of_the_host(house, call):
     finally:
         os.close(read)
         os.close(write)
-    kinds = sorted(target.split(":")[0] for number, target in found.items() if int(number) > 2)
-    assert kinds == ["socket"]
+    others = [target for number, target in found.items() if int(number) > 2]
+    own = [target for target in others if target.startswith("/proc/") and "/fd" not in target]
+    assert sorted(Path(target).name for target in own) == ["clear_refs", "status"]
+    sockets = [target.split(":")[0] for target in others if target not in own]
+    assert sockets == ["socket", "socket"]  # the channel, and the one that descriptors come over
     assert found["0"] == "/dev/null"
     assert found["1"].startswith("pipe:")
     assert found["2"].startswith("pipe:")
@@ -156,6 +173,55 @@ def test_a_worker_that_takes_too_much_memory_gets_a_memory_error(house, call):
             assert await call(extensions, "acme.zoo.echo", text="bear") == "bear"
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("tier", ["full", "fallback"])
+def test_a_worker_that_holds_more_memory_than_allowed_is_ended_and_it_is_said_why(house, call, tier):
+    async def scenario():
+        async with house.opened(house.zoo(limits=WorkerLimits(memory=128 << 20), tier=tier)) as extensions:
+            with pytest.raises(PeerGone, match="used more than its 128 MiB of memory") as caught:
+                await call(extensions, "acme.zoo.hold")
+            assert caught.value.details["cause"] == "memory"
+            assert await call(extensions, "acme.zoo.echo", text="bear") == "bear"
+
+    if probe().missing(tier):
+        pytest.skip(f"no {tier} sandbox here")
+    asyncio.run(scenario())
+
+
+def test_what_a_worker_is_refused_is_told(house, call):
+    async def scenario():
+        async with house.opened(house.zoo()) as extensions:
+            assert "Permission denied" in await call(extensions, "acme.zoo.break-out")
+            await house.heard("it was refused the system call socket")
+
+    asyncio.run(scenario())
+
+
+def test_a_worker_that_is_refused_its_sandbox_runs_nothing(house):
+    id = "acme.unconfined"
+    program = house.root / "python"
+    program.write_text(
+        f"#!{sys.executable}\nimport sys, runpy\n"
+        "from symphony_isolation.sandbox import landlock\n"
+        "def refuse(rules, **options): raise OSError(95, 'switched off')\n"
+        "landlock.restrict = refuse\n"
+        "sys.argv = sys.argv[3:]\n"
+        "runpy.run_module('symphony_isolation.bootstrap', run_name='__main__')\n"
+    )
+    program.chmod(0o755)
+
+    async def scenario():
+        spec = house.write(id, "open('ran', 'w')", python=str(program))
+        async with house.opened(spec) as extensions:
+            with pytest.raises(
+                PermissionDenied, match="refused its sandbox: Landlock: switched off"
+            ) as caught:
+                await extensions.activate(id)
+            assert caught.value.code == "SYM-P021"
+
+    asyncio.run(scenario())
+    assert not (house.root / "data" / id / "ran").exists()
 
 
 @pytest.mark.parametrize("line", [100, 1 << 20])

@@ -1,5 +1,6 @@
 import asyncio
 
+import msgspec
 import pytest
 from symphony_sdk import ArtifactRef, Context, Instrument, operator
 from symphony_sdk.errors import (
@@ -154,6 +155,17 @@ def test_the_executor_gives_each_call_one_final_event():
         assert final["a.b.never"].error.code == Cancelled.default_code
         assert final["a.b.fail"].retryable
         assert len(events) == 6
+
+    asyncio.run(main())
+
+
+def test_fakes_of_what_runs_calls_run_no_chains_and_give_links_back():
+    async def main():
+        for fake in (FakeExecutor({"a.b.ok": dict}), FakeExtensions(add)):
+            assert not fake.chains("a.b.ok", "a.b.ok")
+            events = []
+            fake.submit([msgspec.structs.replace(call("a.b.ok"), takes={"x": "y"})], events.append)
+            assert [event.kind for event in events] == ["returned"]
 
     asyncio.run(main())
 

@@ -1,6 +1,8 @@
+import types
+
 import pytest
 from symphony_sdk.errors import ExtensionError
-from symphony_sdk.loading import load_extension
+from symphony_sdk.loading import load_extension, plugin_manager, prepare
 
 GOOD = """
 from symphony_sdk import Addon, Context, Instrument, hookimpl, on_load, operator
@@ -183,3 +185,11 @@ def test_a_module_that_is_not_there_is_told_from_one_that_fails(module):
         load_extension("acme.text", module)
     assert caught.value.code == "SYM-E015"
     assert "`module`" in caught.value.hint
+
+
+def test_what_was_prepared_is_the_plugin_manager_of_one_extension_alone():
+    prepare()
+    modules = [types.ModuleType(name) for name in ("acme_one", "acme_two")]
+    first, second = (plugin_manager(module.__name__, module) for module in modules)
+    assert [first.get_plugins(), second.get_plugins()] == [{modules[0]}, {modules[1]}]
+    assert vars(first.hook).keys() == vars(second.hook).keys() >= {"symphony_operators", "symphony_health"}

@@ -38,6 +38,7 @@ cpu = 0.5
 gpu = 1
 processes = 16
 load_timeout = "2 min"
+workers = 2
 [config]
 title = "Text"
 required = ["token"]
@@ -96,6 +97,9 @@ def test_the_index_holds_all_that_a_manifest_says() -> None:
             "gpu": 1.0,
             "processes": 16,
             "load_timeout": 120.0,
+            "workers": 2,
+            "threads": 256,
+            "disk": 4 << 30,
         },
         "config": {
             "type": "object",
@@ -196,6 +200,7 @@ _ids = st.tuples(_names, _names).map(".".join)
                     "gpu": st.integers(0, 9),
                     "processes": st.integers(1, 99),
                     "load_timeout": st.floats(0.001, 3600),
+                    "workers": st.integers(1, 9),
                 },
             ),
             "marketplace": st.fixed_dictionaries({"categories": st.lists(_names)}),

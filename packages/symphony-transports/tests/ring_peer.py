@@ -5,6 +5,7 @@ import random
 import signal
 import socket
 import sys
+import time
 import zlib
 
 from symphony_ipc import BlockingConnection, Endpoint, IncomingCall
@@ -12,6 +13,7 @@ from symphony_sdk.messages import CallOperation, OperationResult
 from symphony_transports.shared_memory import RingSocket, receive
 
 TEN_MILLION = 10_000_000
+END = b"the very last"
 
 
 class Worker:
@@ -55,6 +57,50 @@ def receive_all(ring: RingSocket, total: int, seed: int) -> int:
     return checksum
 
 
+def pause(chance: random.Random) -> None:
+    """Be busy for any time up to twice as long as a receiver looks before it sleeps."""
+    until = time.perf_counter() + chance.random() * 100e-6
+    while time.perf_counter() < until:
+        pass
+
+
+def echo(ring: RingSocket) -> None:
+    """Send everything back, after any time."""
+    chance = random.Random(7)
+    buffer = memoryview(bytearray(100))
+    while count := ring.recv_into(buffer):
+        pause(chance)
+        ring.sendall(buffer[:count])
+
+
+def send_bursts(ring: RingSocket, messages: int, seed: int) -> int:
+    """Send so many messages of eight bytes, with a pause now and then, and return their checksum."""
+    chance = random.Random(seed)
+    checksum = 0
+    for number in range(messages):
+        if chance.random() < 0.02:
+            pause(chance)
+        message = number.to_bytes(8, "little")
+        ring.sendall(message)
+        checksum = zlib.crc32(message, checksum)
+    ring.sendall(END)
+    return checksum
+
+
+def receive_bursts(ring: RingSocket) -> int:
+    """Receive messages up to the last, and return their checksum."""
+    chance = random.Random(8)
+    buffer = memoryview(bytearray(1 << 16))
+    received = bytearray()
+    while not received.endswith(END):
+        count = ring.recv_into(buffer)
+        assert count, "the end came too early"
+        received += buffer[:count]
+        if chance.random() < 0.02:
+            pause(chance)
+    return zlib.crc32(received[: -len(END)])
+
+
 def main(ring: RingSocket, role: str) -> None:
     match role:
         case "both ways":
@@ -66,6 +112,11 @@ def main(ring: RingSocket, role: str) -> None:
         case "last words":
             ring.sendall(b"last words")
             os.kill(os.getpid(), signal.SIGKILL)
+        case "echo":
+            echo(ring)
+        case "count":
+            ring.settimeout(30)
+            print(receive_bursts(ring), flush=True)
         case "serve":
             BlockingConnection.connect(ring, Endpoint("worker", b"t", timeout=30)).serve(Worker())
 

@@ -21,13 +21,14 @@ def word(number):
 
 
 class RingMachine(RuleBasedStateMachine):
-    """A writer and a reader, with the two pipes between them, against a plain string of bytes."""
+    """A writer and a reader, with two pipes and a word between them, against a plain string of bytes."""
 
     def __init__(self):
         super().__init__()
         memory = memoryview(bytearray(SIZE))
         self.outgoing, self.incoming = Outgoing(memory), Incoming(memory)
         self.announced, self.acknowledged = b"", b""
+        self.word, self.awake = 0, False
         self.sent, self.received = bytearray(), bytearray()
 
     @rule(size=st.integers(1, 2 * SIZE))
@@ -36,15 +37,32 @@ class RingMachine(RuleBasedStateMachine):
         count = self.outgoing.put(data)
         if count:
             self.sent += data[:count]
-            self.announced += self.outgoing.announcement
+            self.word = self.outgoing.position
+            if not self.awake:
+                self.outgoing.announced += 1
+                self.announced += word(self.outgoing.position)
 
     @rule(size=st.integers(1, 2 * SIZE))
     def take(self, size):
         buffer = memoryview(bytearray(size))
         count = self.incoming.take(buffer)
         self.received += buffer[:count]
+        self.give_what_is_owed()
+
+    def give_what_is_owed(self):
         if self.incoming.owes:
             self.acknowledged += self.incoming.acknowledgement()
+
+    @rule()
+    def wake_up_or_fall_asleep(self):
+        self.awake = not self.awake
+        self.look()
+
+    @precondition(lambda self: self.awake)
+    @rule()
+    def look(self):
+        if self.word != self.incoming.position:
+            self.incoming.advance(self.word)
 
     @precondition(lambda self: self.announced)
     @rule(share=st.floats(0.01, 1))
@@ -53,6 +71,7 @@ class RingMachine(RuleBasedStateMachine):
         self.incoming.announcements[:size] = self.announced[:size]
         self.announced = self.announced[size:]
         self.incoming.announce(size)
+        self.give_what_is_owed()
 
     @precondition(lambda self: self.acknowledged)
     @rule(share=st.floats(0.01, 1))
@@ -64,7 +83,9 @@ class RingMachine(RuleBasedStateMachine):
 
     @rule()
     def a_reader_that_has_caught_up_lets_the_writer_go_on(self):
-        while self.announced or self.incoming.available:
+        while self.announced or self.incoming.available or self.word != self.incoming.position:
+            if self.awake:
+                self.look()
             if self.announced:
                 self.carry_announcements(1.0)
             self.take(SIZE)
@@ -91,7 +112,8 @@ def test_a_writer_waits_when_so_many_announcements_are_not_acknowledged():
     outgoing, incoming = Outgoing(memory), Incoming(memory)
     for _ in range(WINDOW):
         assert outgoing.put(b"x") == 1
-        incoming.announcements[:8] = outgoing.announcement
+        outgoing.announced += 1
+        incoming.announcements[:8] = word(outgoing.position)
         incoming.announce(8)
     assert outgoing.put(b"x") == 0
     assert incoming.owes
@@ -124,12 +146,60 @@ def test_whatever_a_writer_announces_no_more_is_read_than_the_ring_holds(words):
 
 
 @given(
+    words=st.lists(st.one_of(st.integers(0, 3 * SIZE), st.integers(0, 2**64 - 1)), min_size=1, max_size=20)
+)
+def test_whatever_a_writer_stores_in_memory_no_more_is_read_than_the_ring_holds(words):
+    incoming = Incoming(memoryview(bytearray(SIZE)))
+    buffer = memoryview(bytearray(2 * SIZE))
+    for number in words:
+        before = incoming.position
+        try:
+            incoming.advance(number)
+        except MalformedMessage as error:
+            assert error.code == "SYM-T041"
+            assert incoming.position == before
+            assert not before < number <= SIZE // 2, "what is possible is taken"
+            return
+        assert before < number
+        while incoming.available:
+            assert 0 < incoming.available <= SIZE
+            incoming.take(buffer)
+        if incoming.owes:
+            incoming.acknowledgement()
+
+
+def test_an_announcement_of_what_is_known_already_changes_nothing():
+    incoming = Incoming(memoryview(bytearray(SIZE)))
+    incoming.advance(10)
+    for number in (4, 10):
+        incoming.announcements[:8] = word(number)
+        incoming.announce(8)
+        assert (incoming.position, incoming.available) == (10, 10)
+    incoming.announcements[:8] = word(12)
+    incoming.announce(8)
+    assert incoming.available == 12
+
+
+@pytest.mark.parametrize("number", [0, 9, 10])
+def test_announcements_that_go_back_are_refused_though_more_is_known_already(number):
+    incoming = Incoming(memoryview(bytearray(SIZE)))
+    incoming.advance(20)
+    incoming.announcements[:8] = word(10)
+    incoming.announce(8)
+    incoming.announcements[:8] = word(number)
+    with pytest.raises(MalformedMessage, match=f"{number} bytes as put, after 10") as caught:
+        incoming.announce(8)
+    assert caught.value.code == "SYM-T041"
+
+
+@given(
     put=st.integers(0, SIZE // 4),
     said=st.lists(st.one_of(st.integers(0, SIZE), st.integers(0, 2**64 - 1)), min_size=2, max_size=2),
 )
 def test_whatever_a_reader_acknowledges_the_writer_never_believes_more_than_it_put(put, said):
     outgoing = Outgoing(memoryview(bytearray(SIZE)))
     announced = int(outgoing.put(bytes(put)) > 0)
+    outgoing.announced = announced
     outgoing.acknowledgements[:16] = word(said[0]) + word(said[1])
     possible = said[0] <= put and said[1] <= announced
     try:

@@ -1,13 +1,16 @@
 """Shared memory in the form of a blocking socket: between two processes, and to the end of either."""
 
+import fcntl
 import os
+import random
 import socket
 import subprocess
 import sys
+import termios
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import module_from_spec, spec_from_file_location
-from itertools import chain, repeat
+from itertools import chain, count, repeat
 from pathlib import Path
 
 import msgspec
@@ -211,8 +214,11 @@ def test_a_peer_that_does_not_read_acknowledgements_cannot_stop_a_receiver(pair,
     os.close(filling)
 
 
-class Hint:
-    """A hint of a peer that says what it likes; counts how often it is looked at."""
+# -- awake and asleep --------------------------------------------------------------------------------
+
+
+class Word:
+    """How much a peer claims to have put, as it likes; counts how often it is looked at."""
 
     def __init__(self, says):
         self.looks = 0
@@ -225,60 +231,167 @@ class Hint:
 
 @pytest.fixture
 def two_cores(monkeypatch):
-    """Only a process with two cores looks at hints, and only while it has one thread."""
+    """Only a process with two cores looks by itself, and only while it has one thread."""
     monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1})
     monkeypatch.setattr("threading.active_count", lambda: 1)
 
 
 def looks_of_receives(ends, says, count):
-    """How often each of so many receives looked at such a hint, though its byte was there already."""
+    """How often each of so many receives looked at such a word, though its byte was announced already."""
     ours, theirs = RingSocket(ends[0]), RingSocket(ends[1])
     looks = []
     for _ in range(count):
-        ends[0].hint = Hint(says)
+        ends[0].put = Word(says)
         theirs.sendall(b"x")
         assert ours.recv(1) == b"x"
-        looks.append(ends[0].hint.looks)
+        looks.append(ends[0].put.looks)
     return looks
 
 
-def test_what_was_announced_can_be_seen_without_a_system_call(pair, ends):
-    _, theirs = pair
-    theirs.sendall(b"abc")
-    theirs.sendall(b"de")
-    assert (ends[0].hint[0], ends[1].hint[0]) == (5, 0)
+def announced(channel):
+    """Bytes that wait in the pipe for this end."""
+    waiting = bytearray(4)
+    fcntl.ioctl(channel.announcements, termios.FIONREAD, waiting)
+    return int.from_bytes(waiting, sys.byteorder)
 
 
-def test_a_hint_that_says_nothing_is_looked_at_for_a_bounded_while_and_less_and_less_often(ends, two_cores):
-    looks = looks_of_receives(ends, lambda: ends[0].incoming.position, 1000)
-    assert set(looks) == {0, 1000}
-    looked = [number for number, count in enumerate(looks) if count]
-    assert looked == [0, 2, 6, 14, 30, 62, 126, 254, 510, 767]
+def test_a_peer_that_is_awake_is_sent_nothing_through_the_pipe(ends, two_cores):
+    ours, theirs = RingSocket(ends[0]), RingSocket(ends[1])
+    theirs.sendall(b"a")
+    assert announced(ends[0]) == 8
+    assert ours.recv(10) == b"a"
+    for _ in range(1000):
+        theirs.sendall(b"b")
+        assert ours.recv(10) == b"b"
+    assert announced(ends[0]) == 8, "the first one, which was seen in memory as well"
 
 
-def test_a_hint_that_says_something_is_looked_at_once(ends, two_cores):
-    assert looks_of_receives(ends, lambda: 1 << 63, 100) == [1] * 100
-
-
-def test_a_hint_that_is_right_again_is_looked_at_often_again(ends, two_cores):
-    told = chain(repeat(0, 1000), repeat(1 << 63))
-    assert looks_of_receives(ends, lambda: next(told), 6) == [1000, 0, 1, 1, 1, 1]
-
-
-def test_a_hint_is_not_believed(pair, ends, two_cores):
-    ours, _ = pair
-    ends[1]._hint[0] = 1 << 63
+def test_a_peer_that_has_fallen_asleep_is_woken(ends, two_cores):
+    ours, theirs = RingSocket(ends[0]), RingSocket(ends[1])
     ours.settimeout(0.01)
     with pytest.raises(TimeoutError):
         ours.recv(10)
+    theirs.sendall(b"a")
+    assert announced(ends[0]) == 8
 
 
-@pytest.mark.parametrize("what, is_so", [("os.sched_getaffinity", {0}), ("threading.active_count", 2)])
-def test_nobody_looks_who_would_keep_the_peer_or_another_thread_waiting(
+def test_what_comes_while_a_receiver_falls_asleep_is_seen_by_its_last_look(ends, two_cores):
+    ours, theirs = RingSocket(ends[0]), RingSocket(ends[1])
+
+    def fall_asleep():
+        theirs.sendall(b"just before")
+        del ends[0].fall_asleep
+        ends[0].fall_asleep()
+
+    ends[0].fall_asleep = fall_asleep
+    assert ours.recv(100) == b"just before"
+    assert announced(ends[0]) == 0
+
+
+def test_a_receiver_that_finds_nothing_looks_for_a_bounded_while_and_less_and_less_often(ends, two_cores):
+    looks = looks_of_receives(ends, lambda: ends[0].incoming.position, 100)
+    assert set(looks) == {0, 1001}
+    assert [number for number, count in enumerate(looks) if count] == [0, 2, 6, 14, 30, 62, 95]
+
+
+def test_a_receiver_that_finds_something_again_looks_often_again(ends, two_cores):
+    told = chain(repeat(0, 1001), count(3))
+    assert looks_of_receives(ends, lambda: next(told), 6) == [1001, 0, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "what, is_so",
+    [
+        ("os.sched_getaffinity", lambda process: {0}),
+        ("threading.active_count", lambda: 2),
+        ("symphony_transports.shared_memory.ring_socket.CAN_LOOK", False),
+    ],
+)
+def test_nobody_looks_who_would_keep_others_waiting_or_cannot_trust_the_order_of_stores(
     ends, two_cores, monkeypatch, what, is_so
 ):
-    monkeypatch.setattr(what, lambda *_: is_so)
+    monkeypatch.setattr(what, is_so)
     assert looks_of_receives(ends, lambda: 1 << 63, 3) == [0, 0, 0]
+
+
+@pytest.mark.parametrize("lie", [1 << 63, (1 << 64) - 1, (64 << 10) + 2, 0])
+def test_a_peer_that_lies_in_memory_about_what_it_has_put_is_found_out(ends, two_cores, lie):
+    ours, theirs = RingSocket(ends[0]), RingSocket(ends[1])
+    theirs.sendall(b"a")
+    assert ours.recv(1) == b"a"
+    ends[1]._put[0] = lie
+    with pytest.raises(MalformedMessage) as caught:
+        ours.recv(10)
+    assert caught.value.code == "SYM-T041"
+
+
+def test_a_peer_that_announces_in_memory_and_in_the_pipe_by_turns_loses_nothing(ends, two_cores):
+    ours, theirs = RingSocket(ends[0]), RingSocket(ends[1])
+    for number in range(10_000):  # so many stale announcements in the pipe that they must be acknowledged
+        ends[1]._peer_awake[0] = 0
+        theirs.sendall(number.to_bytes(4, "little"))
+        if number % 3:
+            ends[0]._awake[0] = 1
+        if number % 200 == 0:
+            ours.settimeout(0)
+            with suppress(TimeoutError):
+                while True:
+                    ours.recv(1 << 20)
+    assert ends[1].outgoing.position == 40_000
+
+
+def test_a_peer_that_claims_to_be_awake_and_sleeps_stops_nobody_but_itself(ends, two_cores):
+    ours, theirs = RingSocket(ends[0]), RingSocket(ends[1])
+    ends[1]._awake[0] = 1
+    ours.settimeout(0.01)
+    with pytest.raises(TimeoutError):
+        ours.sendall(bytes(1 << 20))
+    assert announced(ends[1]) == 0
+    theirs.settimeout(0.01)
+    assert len(theirs.recv(1 << 20)) == 64 << 10, "it was there all the time"
+
+
+def test_a_peer_that_claims_to_be_awake_when_it_is_gone_does_not_keep_a_sender_waiting(ends, two_cores):
+    ours, _ = RingSocket(ends[0]), RingSocket(ends[1])
+    ends[1]._awake[0] = 1
+    ends[1].close()
+    with pytest.raises(BrokenPipeError):
+        ours.sendall(bytes(1 << 20))
+
+
+def test_a_sender_that_was_interrupted_in_the_middle_can_go_on(pair, ends):
+    ours, theirs = pair
+    ends[0]._lock()  # what an interrupt between taking the lock and giving it back leaves behind
+    for message in (b"a", b"b"):
+        ours.sendall(message)
+        assert theirs.recv(10) == message
+
+
+def test_nothing_is_sent_after_shutdown_though_the_peer_is_awake(ends, two_cores):
+    ours = RingSocket(ends[0])
+    ends[1]._awake[0] = 1
+    ours.shutdown()
+    with pytest.raises(BrokenPipeError):
+        ours.sendall(b"x")
+
+
+def test_no_wake_up_is_lost_between_two_processes_at_the_border_of_sleep(ring_peer, two_cores):
+    with peer("echo") as (ring, _):
+        ring.settimeout(30)
+        chance = random.Random(5)
+        buffer = memoryview(bytearray(100))
+        for number in range(5_000):
+            ring_peer.pause(chance)
+            message = number.to_bytes(8, "little")
+            ring.sendall(message)
+            assert ring.recv_into(buffer) == 8
+            assert buffer[:8] == message
+
+
+def test_no_message_of_a_burst_is_lost_between_two_processes_at_the_border_of_sleep(ring_peer, two_cores):
+    with peer("count") as (ring, process):
+        checksum = ring_peer.send_bursts(ring, 200_000, 6)
+        assert int(process.stdout.readline()) == checksum
 
 
 def test_without_proc_it_says_so_at_once(ends, monkeypatch):

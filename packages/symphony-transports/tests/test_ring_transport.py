@@ -260,6 +260,32 @@ def test_a_peer_that_acknowledges_what_cannot_be_is_cut_off(ends):
     assert reason.code == "SYM-T041"
 
 
+def test_an_event_loop_does_not_look_at_what_a_peer_claims_in_memory(ends):
+    async def main():
+        async with connected(ends) as (first, second):
+            second.transport.write(b"one")
+            ends[1]._put[0] = 1 << 63
+            await first.has(3)
+            second.transport.write(b"two")
+            await first.has(6)
+            assert first.received == b"onetwo"
+
+    asyncio.run(main())
+
+
+def test_a_peer_that_claims_to_be_awake_and_sleeps_does_not_stop_the_event_loop(ends):
+    async def main():
+        async with connected(ends) as (first, second):
+            ends[1]._awake[0] = 1
+            first.transport.write(bytes(5 * RING))
+            assert first.transport.get_write_buffer_size() == 4 * RING
+            second.transport.write(b"still here")
+            await first.has(10)
+            assert not second.received
+
+    asyncio.run(main())
+
+
 def test_a_peer_that_fills_the_pipe_and_makes_it_blocking_cannot_stop_the_event_loop(ends):
     opened = []
 

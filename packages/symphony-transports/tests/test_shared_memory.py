@@ -70,15 +70,16 @@ def refused(pair, data, descriptors):
     with pytest.raises(TransportError) as caught:
         receive(pair[1])
     assert caught.value.code == "SYM-T040"
-    assert open_descriptors() == before
+    assert open_descriptors() <= before  # of the others, one may be closed meanwhile
     return caught.value.message
 
 
 def open_descriptors():
-    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+    """The descriptors of this process."""
+    return set(Path("/proc/self/fd").iterdir())
 
 
-def greeting(size=SIZE, magic=b"symshm-2"):
+def greeting(size=SIZE, magic=b"symshm-3"):
     return struct.pack("<8sQ", magic, size)
 
 
@@ -120,7 +121,7 @@ def test_something_else_than_pipes_is_refused(pair):
 
 def test_another_greeting_is_refused(pair):
     with memory() as file, descriptors(4) as pipes:
-        assert "a greeting of b'symshm-3'" in refused(pair, greeting(magic=b"symshm-3"), [file, *pipes])
+        assert "a greeting of b'symshm-4'" in refused(pair, greeting(magic=b"symshm-4"), [file, *pipes])
 
 
 @pytest.mark.parametrize("count", [1, 4, 6])
@@ -141,7 +142,7 @@ def test_a_peer_that_goes_before_it_takes_is_gone(pair):
     pair[1].close()
     with pytest.raises(PeerGone):
         offer(pair[0])
-    assert open_descriptors() == before - 1
+    assert open_descriptors() < before
 
 
 @pytest.mark.parametrize("size", [0, 2048, SIZE + 1, 3 * SIZE, 2 << 30])
@@ -163,7 +164,7 @@ def test_a_process_without_descriptors_says_so_and_keeps_none(pair):
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert caught.value.code == "SYM-T042"
     assert "ulimit -n" in caught.value.hint
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
 
 
 def test_the_peer_cannot_cut_the_memory_off_nor_undo_its_seals_nor_inherit_its_descriptors(pair):
@@ -251,7 +252,7 @@ def test_a_stranger_does_not_end_the_listener(folder):
 
     before = open_descriptors()
     asyncio.run(main())
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
 
 
 # -- killed ------------------------------------------------------------------------------------------
@@ -260,9 +261,9 @@ KILLS = 25
 
 
 def held():
-    """Descriptors and mappings of shared memory that this process has, and names in /dev/shm."""
+    """Descriptors and mappings of shared memory that this process has, and names of ours in /dev/shm."""
     mapped = sum("memfd:symphony" in line for line in Path("/proc/self/maps").read_text().splitlines())
-    return open_descriptors(), mapped, sorted(Path("/dev/shm").iterdir())
+    return open_descriptors(), mapped, sorted(Path("/dev/shm").glob("*symphony*"))
 
 
 @contextmanager

@@ -2,19 +2,40 @@ import textwrap
 import warnings
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from symphony_code_metrics.measures import COMMENT, count_functions, count_lines, read_python
-from symphony_code_metrics.plugin import ClassifiedFile, ignore_warnings_of_measured_code, measure
+from symphony_code_metrics.plugin import (
+    ClassifiedFile,
+    ignore_warnings_of_measured_code,
+    measure,
+    measure_path,
+)
 from symphony_sdk.errors import PermissionDenied
 from symphony_sdk.testing import ExtensionContract, recording_context
 
 LABELS = sorted({label for labels in COMMENT.values() for label in labels} | {"txt", "unknown"})
 
 
+class FileEntry(msgspec.Struct):
+    """What the model `symphony.file-type.classify` takes."""
+
+    path: str
+    relative: str
+    size: int
+
+
+def classify(file: FileEntry) -> ClassifiedFile:
+    """Stand in for that model: it tells by the name."""
+    label = "python" if file.path.endswith(".py") else "unknown"
+    return ClassifiedFile(file.path, file.relative, file.size, label, "code", label == "python")
+
+
 class TestContract(ExtensionContract):
     package = "symphony_code_metrics"
+    models = {"symphony.file-type.classify": classify}
     examples = {
         measure.id: {
             "file": {
@@ -25,7 +46,8 @@ class TestContract(ExtensionContract):
                 "group": "code",
                 "is_text": True,
             }
-        }
+        },
+        measure_path.id: {"path": __file__},
     }
 
 
@@ -206,6 +228,28 @@ def test_a_big_file_is_measured(measured):
     result = measured("def f():\n    return 1\n\n" * 20_000)
 
     assert (result.lines, result.functions, result.blank) == (60_000, 20_000, 20_000)
+
+
+def test_a_model_tells_what_a_file_is_that_is_measured_by_its_path(tmp_path):
+    file = tmp_path / "f.py"
+    file.write_text("def f():\n    pass\n")
+    context = recording_context(models={"symphony.file-type.classify": classify})
+
+    result = measure_path(context, file)
+
+    assert (result.relative, result.size, result.label, result.functions) == ("f.py", 18, "python", 1)
+    [(name, inputs)] = context.models.ran
+    assert (name, inputs["file"].path) == ("symphony.file-type.classify", str(file))
+
+
+def test_without_the_permission_no_model_is_asked(tmp_path):
+    context = recording_context(
+        permissions=["file:read:/**"], models={"symphony.file-type.classify": classify}
+    )
+
+    with pytest.raises(PermissionDenied):
+        measure_path(context, tmp_path)
+    assert context.models.ran == []
 
 
 @given(st.text(max_size=400), st.sampled_from(LABELS))

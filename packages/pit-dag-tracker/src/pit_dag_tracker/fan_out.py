@@ -60,13 +60,15 @@ class FanOut:
         self.attempt = attempt
         self.active = 0
         self.work = 0.0
+        self.received = 0
+        self.memory = 0
         self.failure: tuple[int, ErrorPayload] | None = None
         self._over = node.over
         self._collects = node.on_error == "collect"
         self._fixed = {port: value for port, value in inputs.items() if port != node.over}
         self._done = done
         self._failed = failed
-        self._waiting = iter([item for item in range(len(self._items)) if item not in done | failed])
+        self._waiting = (item for item in range(len(self._items)) if item not in done and item not in failed)
         self._left = len(self._items) - len(done) - len(failed)
 
     def __len__(self) -> int:

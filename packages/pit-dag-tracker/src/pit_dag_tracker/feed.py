@@ -21,12 +21,17 @@ class Feed:
     Args:
         sequence: Number of the last event before it.
         read: Reads the events after one number and up to another from the log.
+
+    Attributes:
+        durable: Number of the last event that a crash can no longer undo.
+        publish: Adds an event, whose number is one more than that of the one before.
     """
 
     def __init__(self, sequence: int, read: Callable[[int, int], Awaitable[list[RunEvent]]]) -> None:
         self.durable = sequence
         self._read = read
         self._events: list[RunEvent] = []
+        self.publish = self._events.append
         self._first = sequence + 1
         self._progress: dict[str, tuple[int, NodeProgressed]] = {}
         self._ticks = 0
@@ -38,14 +43,6 @@ class Feed:
     def last(self) -> int:
         """Number of the newest event."""
         return self._first + len(self._events) - 1
-
-    def publish(self, event: RunEvent) -> None:
-        """Add the next numbered event.
-
-        Args:
-            event: The event; its number is one more than that of the one before.
-        """
-        self._events.append(event)
 
     def progress(self, event: NodeProgressed) -> None:
         """Show how far a node is; who has not seen the state before never will.
@@ -88,6 +85,22 @@ class Feed:
             if not future.done():
                 future.set_result(None)
 
+    async def past(self, after: int) -> AsyncIterator[list[RunEvent]]:
+        """The events after a number that have happened by now, some at a time; progress is not among them.
+
+        Args:
+            after: Number of the last event already seen.
+        """
+        until = self.last
+        while after < until:
+            start = after + 1 - self._first
+            if start < 0:
+                burst = await self._read(after, min(self._first - 1, after + KEPT))
+            else:
+                burst = self._events[start : start + _BURST]
+            yield burst
+            after = burst[-1].sequence
+
     async def follow(self, after: int) -> AsyncIterator[RunEvent]:
         """The events after a number, until the run ends.
 
@@ -97,7 +110,7 @@ class Feed:
         cursor, seen = after, 0
         while True:
             if cursor + 1 < self._first:
-                for event in await self._read(cursor, min(self._first - 1, cursor + KEPT)):
+                for event in await self._read(cursor, self._first - 1):
                     yield event
                     cursor = event.sequence
                 continue

@@ -7,27 +7,19 @@ seen like those of all others, and a log that names one says by that which insta
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from symphony_sdk.errors import RunError, WorkflowError
-from symphony_workflow.model import (
-    INPUTS,
-    LOCAL,
-    DataEdge,
-    LoopNode,
-    MapNode,
-    Node,
-    SubworkflowNode,
-    Workflow,
-)
-from symphony_workflow.plan import Plan, compile_plan
+from symphony_sdk.errors import RunError
+from symphony_workflow.model import LoopNode, MapNode, Node, SubworkflowNode, Workflow
+
+from pit_dag_tracker.blueprints import Blueprint, Blueprints, Nodes, blueprints_of
 
 LARGEST = 250_000
 """Nodes that one run may have, those of all instances together."""
 
-DEEPEST = 32
-"""Workflows that may run inside of each other."""
+SOON = 0.01
+"""Seconds; nodes that take less make no difference to the order, and are not told apart."""
 
 _INSTANCE = re.compile(r"(.+?)(?:\[(\d+)\])?", re.DOTALL)
 
@@ -40,27 +32,25 @@ class Instance:
         owner: The number of the node that runs it; -1 for the run itself.
         item: The index of the item or iteration; -1 where there is only one.
         name: What the names of its nodes begin with.
-        workflow: The workflow.
-        plan: The compiled workflow, whose nodes are numbered from 0.
+        workflow: The compiled workflow, whose nodes are numbered from 0.
         first: The number that its first node has in the run.
     """
 
     owner: int
     item: int
     name: str
-    workflow: Workflow
-    plan: Plan
+    workflow: Blueprint
     first: int
 
     @property
     def numbers(self) -> range:
         """The numbers of its nodes."""
-        return range(self.first, self.first + len(self.plan.nodes))
+        return range(self.first, self.first + len(self.workflow.names))
 
     @property
     def order(self) -> list[int]:
         """The numbers of its nodes in topological order."""
-        return [self.first + number for number in self.plan.order]
+        return [self.first + number for number in self.workflow.order]
 
     def number(self, node: str) -> int:
         """The number of a node that the workflow names so.
@@ -68,43 +58,47 @@ class Instance:
         Args:
             node: The id of the node in the workflow.
         """
-        return self.first + self.plan.index[node]
+        return self.first + self.workflow.index[node]
 
 
 class Graph:
     """The nodes of one run; every list is indexed by a node's number and grows with each instance.
 
     Args:
-        workflow: The workflow of the run.
+        workflow: The workflow of the run, or its blueprints.
 
     Raises:
         WorkflowError: A workflow has no order, or names an input or a node that it does not have.
         RunError: A node runs a workflow that is not in the file, that runs itself, or is too deep inside of others.
 
     Attributes:
-        nodes: The nodes, each with its name in the run as its id.
+        names: The names of the nodes in the run.
         index: The number of each name.
+        nodes: The nodes, each with its name in the run as its id.
         parents: The numbers of the nodes that each waits for.
         children: The numbers of the nodes that wait for each.
-        priority: How urgent each is; larger is more.
+        priority: How urgent each is: the nodes on the longest way from it to an end, or how long they take together;
+            larger is more.
+        blueprints: The workflows of the run.
         top: The run itself.
         instances: All instances, each after that of its owner.
         of: The instance that each node belongs to.
     """
 
-    def __init__(self, workflow: Workflow) -> None:
-        self.nodes: list[Node] = []
+    def __init__(self, workflow: Workflow | Blueprints) -> None:
+        self.blueprints = blueprints_of(workflow) if isinstance(workflow, Workflow) else workflow
+        self.names: list[str] = []
         self.index: dict[str, int] = {}
+        self.nodes = Nodes(make=self._made)
         self.parents: list[list[int]] = []
         self.children: list[list[int]] = []
         self.priority: list[int] = []
         self.instances: list[Instance] = []
         self.of: list[Instance] = []
         self._inner: dict[int, dict[int, Instance]] = {}
-        self._workflows = {LOCAL + one.id: one for one in workflow.workflows}
-        used = _check_nesting(workflow, self._workflows)
-        self._plans = {one: _compiled(self._workflows[one]) for one in used}
-        self.top = self._add(-1, -1, "", workflow, _compiled(workflow))
+        self._weights: Mapping[str, int] = {}
+        self._usual = 1
+        self.top = self._add(-1, -1, "", self.blueprints.top)
 
     @property
     def order(self) -> Iterator[int]:
@@ -119,6 +113,21 @@ class Graph:
                     break
             else:
                 waiting.pop()
+
+    def weigh(self, seconds: Mapping[str, float]) -> None:
+        """Let the nodes be urgent by how long the longest way from each to an end takes, not how many are on it.
+
+        Args:
+            seconds: How long nodes took before, by name; one that is not there takes as long as the others on average.
+        """
+        weights = {name: round(taken / SOON) for name, taken in seconds.items()}
+        if not any(weights.values()):  # in any order it is done soon
+            return
+        self._weights = weights
+        self._usual = max(1, round(sum(weights.values()) / len(weights)))
+        for instance in self.instances:
+            first = instance.first
+            self.priority[first : first + len(instance.workflow.names)] = self._urgencies(instance)
 
     def number(self, name: str) -> int:
         """The number of a name; where it belongs to an instance that is not there yet, that is added.
@@ -140,13 +149,16 @@ class Graph:
             self.instance(owner, -1 if outer[2] is None else int(outer[2]))
         return self.index[name]
 
-    def runs(self, number: int) -> Workflow | None:
+    def runs(self, number: int) -> Blueprint | None:
         """The workflow that a node runs; None where it runs none.
 
         Args:
             number: The node.
         """
-        return inner_workflow(self.nodes[number], self._workflows)
+        node = self.nodes[number]
+        if not isinstance(node, MapNode | LoopNode | SubworkflowNode):
+            return None
+        return self.blueprints.inner.get(node.uses)
 
     def instance(self, owner: int, item: int) -> Instance:
         """An instance of the workflow that a node runs; it is added where it is not there yet.
@@ -162,18 +174,18 @@ class Graph:
         found = self._inner.get(owner, {}).get(item)
         if found is not None:
             return found
-        name = self.nodes[owner].id + ("" if item < 0 else f"[{item}]")
+        name = self.names[owner] + ("" if item < 0 else f"[{item}]")
         workflow = self.runs(owner)
         if workflow is None:
             raise ValueError(f"{name!r} runs no workflow")
-        if len(self.nodes) + len(workflow.nodes) > LARGEST:
+        if len(self.names) + len(workflow.names) > LARGEST:
             raise RunError(
                 f"{name!r} would give the run more than {LARGEST:,} nodes",
                 code="SYM-R086",
                 hint="Give it shorter lists, or do more of the work inside of one operation.",
-                details={"node": self.nodes[owner].id},
+                details={"node": self.names[owner]},
             )
-        return self._add(owner, item, f"{name}/", workflow, self._plans[LOCAL + workflow.id])
+        return self._add(owner, item, f"{name}/", workflow)
 
     def inner(self, owner: int) -> list[Instance]:
         """The instances that a node owns.
@@ -194,86 +206,43 @@ class Graph:
                 yield number
                 yield from self.within(number)
 
-    def _add(self, owner: int, item: int, name: str, workflow: Workflow, plan: Plan) -> Instance:
-        first, urgent = len(self.nodes), self.priority[owner] if owner >= 0 else 0
-        instance = Instance(owner, item, name, workflow, plan, first)
-        nodes = [replace(node, id=name + node.id) for node in plan.nodes] if name else plan.nodes
-        self.nodes += nodes
-        self.index.update((node.id, number) for number, node in enumerate(nodes, first))
-        self.parents += [[first + one for one in parents] for parents in plan.parents]
-        self.children += [[first + one for one in children] for children in plan.children]
-        self.priority += [urgent + one for one in plan.priority]
+    def _add(self, owner: int, item: int, name: str, workflow: Blueprint) -> Instance:
+        first = len(self.names)
+        instance = Instance(owner, item, name, workflow, first)
+        if first:
+            self.names += [name + one for one in workflow.names]
+            numbers = list(range(first, len(self.names)))  # each a single object, however often it is named
+            self.index.update(zip(self.names[first:], numbers, strict=True))
+            self.parents += [[numbers[one] for one in parents] for parents in workflow.parents]
+            self.children += [[numbers[one] for one in children] for children in workflow.children]
+        else:
+            self.names += workflow.names
+            self.parents += workflow.parents
+            self.children += workflow.children
+            if self.blueprints.inner:  # more will come
+                self.index.update(workflow.index)
+                self.nodes.update(workflow.nodes)
+            else:
+                self.index, self.nodes = workflow.index, workflow.nodes
+        self.priority += self._urgencies(instance)
         self.instances.append(instance)
-        self.of += [instance] * len(nodes)
+        self.of += [instance] * len(workflow.names)
         if owner >= 0:
             self._inner.setdefault(owner, {})[item] = instance
         return instance
 
+    def _made(self, number: int) -> Iterator[tuple[int, Node]]:
+        instance = self.of[number]
+        node = instance.workflow.nodes[number - instance.first]
+        yield number, replace(node, id=self.names[number]) if instance.name else node
 
-def inner_workflow(node: Node, workflows: dict[str, Workflow]) -> Workflow | None:
-    """The workflow that a node runs; None where it runs an operation, or nothing.
-
-    Args:
-        node: Any node.
-        workflows: The workflows of the file by `#` and their ids.
-    """
-    return workflows.get(node.uses) if isinstance(node, MapNode | LoopNode | SubworkflowNode) else None
-
-
-def _compiled(workflow: Workflow) -> Plan:
-    """The plan of a workflow whose inputs and outputs are what its edges and its nodes know."""
-    plan = compile_plan(workflow)
-    inputs = {one.name for one in workflow.inputs}
-    unknown = [
-        f"an edge to {edge.target!r} starts at the input {edge.source_port!r}"
-        for edge in workflow.edges
-        if isinstance(edge, DataEdge) and edge.source == INPUTS and edge.source_port not in inputs
-    ]
-    unknown += [
-        f"the output {output.name!r} is one of the node {output.node!r}"
-        for output in workflow.outputs
-        if output.node not in plan.index
-    ]
-    if unknown:
-        raise WorkflowError(
-            f"{unknown[0]}, which the workflow {workflow.id!r} does not have",
-            code="SYM-W011",
-            hint="Correct its name, or add what is missing.",
-        )
-    return plan
-
-
-def _check_nesting(workflow: Workflow, workflows: dict[str, Workflow]) -> set[str]:
-    """See that each workflow that a node runs is there, and that none runs inside of itself; returns all that run."""
-    depths: dict[str, int] = {}
-
-    def depth(outer: Workflow, path: tuple[str, ...]) -> int:
-        deepest = 0
-        for node in outer.nodes:
-            if not isinstance(node, MapNode | LoopNode | SubworkflowNode) or not node.uses.startswith(LOCAL):
-                continue
-            inner = workflows.get(node.uses)
-            if inner is None:
-                there = ", ".join(sorted(workflows)) or "none"
-                raise _nesting(
-                    f"node {node.id!r} runs {node.uses!r}, which is not in the file; it has {there}"
-                )
-            if node.uses in path:
-                raise _nesting(f"a workflow runs inside of itself: {' -> '.join([*path, node.uses])}")
-            if node.uses not in depths:
-                depths[node.uses] = depth(inner, (*path, node.uses))
-            deepest = max(deepest, depths[node.uses] + 1)
-            if deepest > DEEPEST:
-                raise _nesting(f"node {node.id!r} has {deepest} workflows inside of each other")
-        return deepest
-
-    depth(workflow, ())
-    return set(depths)
-
-
-def _nesting(what: str) -> RunError:
-    return RunError(
-        what,
-        code="SYM-R080",
-        hint=f"A node may run the workflows of its file, at most {DEEPEST} deep; to repeat one, use a loop.",
-    )
+    def _urgencies(self, instance: Instance) -> list[int]:
+        """How urgent each node of an instance is; each at least as much as the node that runs it."""
+        urgent = self.priority[instance.owner] if instance.owner >= 0 else 0
+        workflow, weights = instance.workflow, self._weights
+        if not weights:
+            return [urgent + count for count in workflow.priority] if urgent else [*workflow.priority]
+        weight = [max(1, weights.get(instance.name + name, self._usual)) for name in workflow.names]
+        for number in reversed(workflow.order):
+            weight[number] += max([weight[child] for child in workflow.children[number]], default=0)
+        return [urgent + one for one in weight]

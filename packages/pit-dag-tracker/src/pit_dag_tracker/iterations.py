@@ -30,6 +30,8 @@ class Iterations:
         self.attempt = attempt
         self.active = 0
         self.work = 0.0
+        self.received = 0
+        self.memory = 0
         self.failure: tuple[int, ErrorPayload] | None = None
         self.over = False
         self._node = node

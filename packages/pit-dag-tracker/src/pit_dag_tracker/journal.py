@@ -11,15 +11,29 @@ from functools import partial
 from typing import Any
 
 from symphony_sdk.errors import ErrorPayload, RunError
-from symphony_sdk.events import NodeProgressed, RunCommand, RunEvent, RunPaused, RunSteered
-from symphony_workflow.state import RunState
+from symphony_sdk.events import (
+    NodeCompleted,
+    NodeProgressed,
+    NodeStarted,
+    RunCommand,
+    RunEvent,
+    RunPaused,
+    RunSteered,
+)
+from symphony_sdk.ports.executor import NodeEvent
+from symphony_workflow.state import NodeState, RunState
 
 from pit_dag_tracker.entries import Entry, Stored
 from pit_dag_tracker.feed import Feed
 from pit_dag_tracker.ledger import Ledger
 from pit_dag_tracker.log import EventLog
+from pit_dag_tracker.result_tables import Keyed
 from pit_dag_tracker.tables import Outcome
 
+MOST_UNWRITTEN = 20_000
+"""Events that may wait for the disk before no further node is handed out."""
+
+READY = NodeState.READY
 NOTHING: Mapping[str, Stored] = {}
 
 
@@ -31,7 +45,7 @@ class Journal:
         ledger: Where the run is; its last event is durable.
         feed: Shows the events.
         log: Keeps the events.
-        on_durable: Called on the event loop when more events are durable.
+        on_room: Called on the event loop when it is no longer full.
         on_failure: Called on the event loop when the log cannot be written.
         on_end: Called on the event loop once the last event is durable.
     """
@@ -43,7 +57,7 @@ class Journal:
         feed: Feed,
         log: EventLog,
         *,
-        on_durable: Callable[[], None],
+        on_room: Callable[[], None],
         on_failure: Callable[[RunError], None],
         on_end: Callable[[], None],
     ) -> None:
@@ -54,18 +68,20 @@ class Journal:
         self._ledger = ledger
         self._feed = feed
         self._log = log
-        self._on_durable = on_durable
+        self._on_room = on_room
         self._on_failure = on_failure
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
         self._sequence = ledger.sequence
         self._state = RunState.RUNNING
         self._unsent: list[Entry] = []
+        self._results: list[Keyed] = []
+        self._publish = feed.publish
 
     @property
-    def unwritten(self) -> int:
-        """How many events are not durable yet."""
-        return self._sequence - self._feed.durable
+    def full(self) -> bool:
+        """Whether so much waits for the disk that no further node should be handed out."""
+        return self._sequence - self._feed.durable >= MOST_UNWRITTEN
 
     def head(self) -> dict[str, Any]:
         """What the next event begins with: the run, the event's number, and the time."""
@@ -85,8 +101,71 @@ class Journal:
             stored: The outputs of the node or item that it completes.
         """
         self._ledger.apply(event)
-        self._feed.publish(event)
+        self._publish(event)
         self._unsent.append((event, stored))
+
+    def ran(self, number: int, report: NodeEvent, received: int, produced: int) -> int:
+        """Let an operation have run: its node starts, unless it has, and completes; `emit` for most of all events.
+
+        Args:
+            number: The node, which is ready or running.
+            report: The executor's last word.
+            received: Bytes of its inputs.
+            produced: Bytes of its outputs, which are not large and refer to no artifact.
+
+        Returns:
+            The number of its completion.
+        """
+        call, ledger, started = report.call, self._ledger, None
+        # What the links of a chain began and ended is reported together.
+        seconds = 0.0 if call.takes is None else report.seconds
+        sequence, at = self._sequence + 1, time.time()
+        if ledger.state[number] is READY:
+            started = NodeStarted(
+                run=self._run, sequence=sequence, at=at, node=call.node, attempt=call.attempt
+            )
+            self._publish(started)
+            self._unsent.append((started, NOTHING))
+            sequence += 1
+        elif at - ledger.started[number] > seconds:
+            seconds = at - ledger.started[number]
+        self._sequence = sequence
+        completed = NodeCompleted(
+            run=self._run,
+            sequence=sequence,
+            at=at,
+            node=call.node,
+            seconds=seconds,
+            work=report.seconds,
+            received=received,
+            produced=produced,
+            memory=report.memory,
+            place=report.place,
+        )
+        self._publish(completed)
+        self._unsent.append((completed, report.outputs))
+        if started:
+            ledger.node_ran(number, started, completed)
+        else:
+            ledger.node_completed(number, completed)
+        return sequence
+
+    def keep(self, result: Keyed) -> None:
+        """Let the log remember what a result was computed from.
+
+        Args:
+            result: The keys of an event that was emitted since the last flush.
+        """
+        self._results.append(result)
+
+    def unsent(self, sequence: int) -> Entry | None:
+        """An event that is not on its way to the log yet, with its outputs; None for any other.
+
+        Args:
+            sequence: Number of the event.
+        """
+        place = sequence - self._unsent[0][0].sequence if self._unsent else -1
+        return self._unsent[place] if 0 <= place < len(self._unsent) else None
 
     def steer(self, command: RunCommand, actor: str, node: str = "", comment: str = "") -> None:
         """Let a command happen.
@@ -121,14 +200,18 @@ class Journal:
     def flush(self) -> None:
         """Send what happened to the log, and let the followers see it."""
         if self._unsent:
-            entries, self._unsent = self._unsent, []
-            logged = partial(self._logged, entries[-1][0].sequence)
-            if self._ledger.run_state is self._state:
-                self._log.append(self._run, entries, logged)
-            else:
-                self._state = self._ledger.run_state
-                self._log.append(self._run, entries, logged, state=self._state.value)
+            self._send()
         self._feed.wake()
+
+    def _send(self) -> None:
+        entries, self._unsent = self._unsent, []
+        results, self._results = self._results, []
+        logged = partial(self._logged, entries[-1][0].sequence)
+        if self._ledger.run_state is self._state:
+            self._log.append(self._run, entries, logged, results=results)
+        else:
+            self._state = self._ledger.run_state
+            self._log.append(self._run, entries, logged, state=self._state.value, results=results)
 
     def end(self, event: RunEvent, state: RunState, error: ErrorPayload | None = None) -> None:
         """Write the last event, and show it when it is durable.
@@ -165,12 +248,14 @@ class Journal:
         if error is not None:
             self._on_failure(error)
             return
+        full = self.full
         self._feed.durable = max(self._feed.durable, last)
         if self.final is None or last < self.final.sequence:
-            self._on_durable()
+            if full and not self.full:
+                self._on_room()
         elif not self.stalled:
             self._ledger.apply(self.final)
-            self._feed.publish(self.final)
+            self._publish(self.final)
             self._feed.end()
             self.ended.set()
             self._on_end()

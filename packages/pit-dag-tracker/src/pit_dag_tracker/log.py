@@ -8,38 +8,56 @@ first when it can be: order and numbers stay without gaps.
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from symphony_sdk.errors import RunError, SymphonyError
 
-from pit_dag_tracker.entries import Entry, decode_entries
+from pit_dag_tracker.entries import Entry, Unread, decode_entries, decode_unread
+from pit_dag_tracker.result_tables import Keyed, add_results
 from pit_dag_tracker.tables import (
     Outcome,
     RunRow,
     add_chunk,
     end_run,
     find_run,
+    is_compacted,
     newest_runs,
     note_state,
     open_log,
+    read_chunks,
 )
 
 Result = TypeVar("Result")
 
-_GROUP = 256
+CHUNKS_AHEAD, BYTES_AHEAD = 64, 4 << 20
+"""Chunks, and bytes of them, that are read at once where all of a run is."""
+
+GATHERING = 0.002
+"""Seconds after a commit in which events that come gather for the next one; nobody waits for a single event's sync."""
 
 
-class _Append(msgspec.Struct, frozen=True):
+class _Append(msgspec.Struct):
     run: str
-    entries: Sequence[Entry]
+    entries: list[Entry]
     outcome: Outcome | None
     state: str
+    results: list[Keyed]
     done: Callable[[RunError | None], None]
+
+    def follow(self, later: "_Append") -> None:
+        """Take what the same run appends next, before any of it is written."""
+        self.entries += later.entries
+        self.results += later.results
+        self.outcome = later.outcome
+        self.state = later.state or self.state
+        self.done = later.done
 
 
 class _Work(msgspec.Struct, frozen=True):
@@ -59,7 +77,11 @@ class EventLog:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._jobs: queue.SimpleQueue[_Append | _Work | None] = queue.SimpleQueue()
+        self._jobs: list[_Append | _Work | None] = []
+        self._changing = threading.Lock()
+        self._urgent = False
+        self._writer_waits: Literal["no", "for anything", "for what is urgent"] = "no"
+        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._backlog: list[_Append] = []
         self._failure: RunError | None = None
         self._reading = threading.Lock()
@@ -74,23 +96,32 @@ class EventLog:
     def append(
         self,
         run: str,
-        entries: Sequence[Entry],
+        entries: list[Entry],
         done: Callable[[RunError | None], None],
         outcome: Outcome | None = None,
         state: str = "",
+        results: Sequence[Keyed] = (),
     ) -> None:
         """Write the next events of a run.
 
         Args:
             run: Id of the run.
-            entries: At least one; the list is not changed afterwards.
+            entries: At least one; the list is the log's from now on.
             done: Called in the log's thread: with None once the events are on the disk, with an error each time
                 that they cannot be written; they are then kept and written with the next attempt. Of appends to
                 one run that are written together only that of the last is called.
             outcome: How the run stands after them, where nobody works on it any more.
             state: The state that they bring the run to, where it goes on in another one than before.
+            results: The keys of those among them that may stand in for later nodes.
         """
-        self._jobs.put(_Append(run, entries, outcome, state, done))
+        job = _Append(run, entries, outcome, state, [*results], done)
+        with self._changing:
+            last = self._jobs[-1] if self._jobs else None
+            if isinstance(last, _Append) and last.run == run and last.outcome is None:
+                last.follow(job)
+            else:
+                self._jobs.append(job)
+            self._ring(urgent=outcome is not None)
 
     def work(self, function: Callable[[sqlite3.Connection], Result]) -> "Future[Result]":
         """Run a function in a transaction of its own, after everything appended before.
@@ -105,7 +136,7 @@ class EventLog:
         if self._closed:
             future.set_exception(self._closed_error())
         else:
-            self._jobs.put(_Work(function, future))
+            self._put(_Work(function, future))
         return future
 
     def flush(self) -> "Future[None]":
@@ -147,15 +178,41 @@ class EventLog:
         after = 0
         while batch := self.read(run, after):
             for entry in batch:
-                after += 1
-                if entry[0].sequence != after:
-                    raise RunError(
-                        f"the log of run {run!r} lacks event {after}",
-                        code="SYM-R007",
-                        hint="Start the workflow anew; other runs are not affected.",
-                        details={"run": run},
-                    )
+                if entry[0].sequence != after + 1:
+                    self._check_gap(run, after + 1)
+                after = entry[0].sequence
                 yield entry
+
+    def unread(self, run: str) -> Iterator[list[Unread]]:
+        """Every durable entry of a run in order, some at a time, without its outputs read.
+
+        Args:
+            run: Id of the run.
+
+        Raises:
+            RunError: The log is damaged or has a gap, or is closed.
+        """
+        after = 0
+        while chunks := self.look(
+            partial(read_chunks, run=run, sequence=after + 1, most=CHUNKS_AHEAD, size=BYTES_AHEAD)
+        ):
+            for data in chunks:
+                entries = decode_unread(data, run)
+                first, last = entries[0][0].sequence, entries[-1][0].sequence
+                if first != after + 1 or last != after + len(entries):
+                    self._check_gap(run, after + 1)
+                after = last
+                yield entries
+
+    def _check_gap(self, run: str, number: int) -> None:
+        """See that the events that a log lacks were dropped when it was compacted."""
+        if not self.look(partial(is_compacted, run=run)):
+            raise RunError(
+                f"the log of run {run!r} lacks event {number}",
+                code="SYM-R007",
+                hint="Start the workflow anew; other runs are not affected.",
+                details={"run": run},
+            )
 
     def look(self, function: Callable[[sqlite3.Connection], Result]) -> Result:
         """What a function reads.
@@ -196,7 +253,7 @@ class EventLog:
         if self._closed:
             return
         self._closed = True
-        self._jobs.put(None)
+        self._put(None)
         self._writer.join()
         with self._reading:
             self._reader.close()
@@ -211,6 +268,36 @@ class EventLog:
             except sqlite3.Error as error:
                 raise self._unusable(error) from error
 
+    def _put(self, job: _Work | None) -> None:
+        with self._changing:
+            self._jobs.append(job)
+            self._ring(urgent=True)
+
+    def _ring(self, *, urgent: bool) -> None:
+        """Wake the writer where it waits for this; it finds what comes while it writes by itself."""
+        self._urgent |= urgent
+        if self._writer_waits == "for anything" or (urgent and self._writer_waits != "no"):
+            self._writer_waits = "no"
+            self._bell.put(None)
+
+    def _next_jobs(self) -> list[_Append | _Work | None]:
+        """Everything that is to be done, at least one job; events gather for a moment after each commit.
+
+        In that moment the writer sleeps whether or not something has come already: then a run that goes on never
+        wakes it, which would cost the interpreter lock each time.
+        """
+        due = time.monotonic() + GATHERING
+        while True:
+            with self._changing:
+                left = due - time.monotonic()
+                if self._jobs and (self._urgent or left <= 0):
+                    jobs, self._jobs, self._urgent = self._jobs, [], False
+                    self._writer_waits = "no"
+                    return jobs
+                self._writer_waits = "for what is urgent" if left > 0 else "for anything"
+            with suppress(queue.Empty):
+                self._bell.get(timeout=left if left > 0 else None)
+
     def _write(self) -> None:
         try:
             connection = open_log(self._path)
@@ -220,10 +307,7 @@ class EventLog:
         with closing(connection):
             stopping = False
             while not stopping:
-                jobs = [self._jobs.get()]
-                while len(jobs) < _GROUP and not self._jobs.empty():
-                    jobs.append(self._jobs.get())
-                for job in jobs:
+                for job in self._next_jobs():
                     if isinstance(job, _Append):
                         self._backlog.append(job)
                         if self._failure is not None:
@@ -242,7 +326,9 @@ class EventLog:
         try:
             connection.execute("BEGIN IMMEDIATE")
             for job in backlog:
-                add_chunk(connection, job.run, job.entries)
+                size = add_chunk(connection, job.run, job.entries)
+                if job.results:
+                    add_results(connection, job.run, size, job.results)
                 if job.state:
                     note_state(connection, job.run, job.state)
                 if job.outcome is not None:
@@ -281,12 +367,16 @@ class EventLog:
             work.future.set_result(result)
 
     def _refuse(self, error: RunError) -> None:
-        while (job := self._jobs.get()) is not None:
-            if isinstance(job, _Work):
-                if job.future.set_running_or_notify_cancel():
-                    job.future.set_exception(error)
-            else:
-                job.done(error)
+        stopping = False
+        while not stopping:
+            for job in self._next_jobs():
+                if isinstance(job, _Append):
+                    job.done(error)
+                elif isinstance(job, _Work):
+                    if job.future.set_running_or_notify_cancel():
+                        job.future.set_exception(error)
+                else:
+                    stopping = True
 
     @staticmethod
     def _roll_back(connection: sqlite3.Connection) -> None:
@@ -294,6 +384,8 @@ class EventLog:
             connection.execute("ROLLBACK")
 
     def _unusable(self, error: sqlite3.Error) -> RunError:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL):
+            return self._unwritable(error)
         return RunError(
             f"the log of the runs cannot be read: {error}",
             code="SYM-R007",

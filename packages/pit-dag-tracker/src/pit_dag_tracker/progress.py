@@ -34,10 +34,9 @@ def pace_of(ledger: Ledger) -> Pace:
     Args:
         ledger: Where the run is.
     """
-    nodes = ledger.graph.nodes
     done = {
-        nodes[number].id: ledger.seconds[number]
-        for number, state in enumerate(ledger.state)
+        name: seconds
+        for name, state, seconds in zip(ledger.graph.names, ledger.state, ledger.seconds, strict=True)
         if state is NodeState.COMPLETED
     }
     return Pace(max(0.0, ledger.run_ended - ledger.went_on), done)
@@ -74,11 +73,11 @@ def progress_of(ledger: Ledger, pace: Pace, now: float) -> Progress:
         now: Unix time in seconds.
     """
     graph = ledger.graph
-    known = [pace.nodes[node.id] for node in graph.nodes if node.id in pace.nodes]
+    known = [pace.nodes[name] for name in graph.names if name in pace.nodes]
     usual = sum(known) / len(known) if known else 1.0
     over, done, earned, total = 0, 0.0, 0.0, 0.0
-    for number, node in enumerate(graph.nodes):
-        weight = max(_LEAST, pace.nodes.get(node.id, usual))
+    for number, name in enumerate(graph.names):
+        weight = max(_LEAST, pace.nodes.get(name, usual))
         total += weight
         if ledger.over(number):
             over += 1
@@ -99,4 +98,4 @@ def progress_of(ledger: Ledger, pace: Pace, now: float) -> Progress:
         elif pace.seconds:
             eta = pace.seconds * left / total
     percentage = 100.0 * done / total if total else 100.0
-    return Progress(over, len(graph.nodes), done, total, min(100.0, percentage), eta)
+    return Progress(over, len(graph.names), done, total, min(100.0, percentage), eta)

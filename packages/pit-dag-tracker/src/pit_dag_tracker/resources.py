@@ -15,7 +15,7 @@ def needs(node: Node) -> Resources:
     wanted = getattr(node, "resources", NO_RESOURCES)
     if wanted is NO_RESOURCES:
         return NOTHING_SPECIAL
-    return Resources(cpu=wanted.cpu, memory=wanted.memory, gpu=wanted.gpu)
+    return Resources(wanted.cpu, wanted.memory, wanted.gpu, wanted.custom)
 
 
 def described(resources: Resources) -> str:
@@ -24,5 +24,5 @@ def described(resources: Resources) -> str:
     Args:
         resources: What is needed.
     """
-    amounts = {"cpu": resources.cpu, "memory": resources.memory, "gpu": resources.gpu}
+    amounts = {"cpu": resources.cpu, "memory": resources.memory, "gpu": resources.gpu} | resources.custom
     return ", ".join(f"{what} {amount:,}" for what, amount in amounts.items() if amount)

@@ -20,6 +20,8 @@ INLINE_AT_NEED = 16 << 20
 MEDIA_TYPE = "application/vnd.msgpack"
 
 _ARTIFACT = b"$type"
+_LEAST_REF = 20
+"""Bytes of the smallest map that has `$type`, `artifact` and an `id`; most values are smaller and not searched."""
 _DEEPEST = 32
 
 
@@ -90,6 +92,21 @@ class Spill:
                 hint="Resume the run: the node that made it runs again.",
             )
         return data
+
+
+def plain_size(outputs: Mapping[str, bytes]) -> int:
+    """Bytes of outputs that stand in the log as they are; -1 where an artifact is or should be among them.
+
+    Args:
+        outputs: Encoded values by port name.
+    """
+    size = 0
+    for value in outputs.values():
+        length = len(value)
+        if length > INLINE or (length >= _LEAST_REF and _ARTIFACT in value):
+            return -1
+        size += length
+    return size
 
 
 def artifact_ids(outputs: Mapping[str, bytes]) -> tuple[str, ...]:

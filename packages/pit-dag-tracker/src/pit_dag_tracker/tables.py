@@ -1,8 +1,13 @@
-"""The tables of the log: one row for each run, and its events in chunks as they were written."""
+"""The tables of the log: one row for each run, and its events in chunks as they were written.
+
+What is large and never changes has a table of its own: SQLite writes the whole of a row whenever any of it changes. Only
+runs of earlier versions have their request in their row.
+"""
 
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import msgspec
 from symphony_sdk.errors import ErrorPayload, RunError
@@ -11,7 +16,7 @@ from symphony_sdk.ports.pit import HistoryEntry
 
 from pit_dag_tracker.entries import Entry, encode_entries
 
-VERSION = 2
+VERSION = 4
 """The version of the tables."""
 
 _TABLES = """
@@ -23,9 +28,14 @@ CREATE TABLE IF NOT EXISTS runs (
     state TEXT NOT NULL,
     ended REAL NOT NULL DEFAULT 0,
     error BLOB,
-    owner TEXT NOT NULL
+    owner TEXT NOT NULL,
+    compacted INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX IF NOT EXISTS runs_by_age ON runs (started);
+CREATE TABLE IF NOT EXISTS requests (
+    run TEXT PRIMARY KEY,
+    request BLOB NOT NULL
+);
 CREATE TABLE IF NOT EXISTS chunks (
     run TEXT NOT NULL,
     last INTEGER NOT NULL,
@@ -54,9 +64,28 @@ CREATE TABLE IF NOT EXISTS paces (
     workflow TEXT PRIMARY KEY,
     pace BLOB NOT NULL
 );
+CREATE TABLE IF NOT EXISTS results (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    identity BLOB NOT NULL,
+    run TEXT NOT NULL,
+    keys BLOB NOT NULL,
+    bytes INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS results_by_identity ON results (identity, id);
+CREATE INDEX IF NOT EXISTS results_by_run ON results (run);
+CREATE TABLE IF NOT EXISTS operations (
+    run TEXT PRIMARY KEY,
+    known BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS blueprints (
+    run TEXT PRIMARY KEY,
+    form BLOB NOT NULL
+);
 """
 _LOCK_WAIT = 30.0
-_RUN_COLUMNS = "run, workflow, request, started, state, ended, error, owner"
+_SHRINKS = 3
+"""The first version whose files give back what compaction frees."""
+_COMMANDS = frozenset({RunSteered, RunStarted})
 
 
 class RunRow(msgspec.Struct, frozen=True):
@@ -71,6 +100,7 @@ class RunRow(msgspec.Struct, frozen=True):
         ended: Unix time in seconds when it reached that state, unless it is running.
         error: The encoded ErrorPayload that says why it failed.
         owner: Who works on it; empty for nobody.
+        last: Number of its last event; 0 where that was not asked for.
     """
 
     run: str
@@ -81,6 +111,7 @@ class RunRow(msgspec.Struct, frozen=True):
     ended: float = 0.0
     error: bytes | None = None
     owner: str = ""
+    last: int = 0
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -117,14 +148,52 @@ def open_log(path: Path) -> sqlite3.Connection:
                 hint="Upgrade Symphony, or give this one another data directory.",
                 file=str(path),
             )
+        if version == 0:
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # counts only before there is any page
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         if version < VERSION:
-            connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+            _migrate(connection)
+        if 0 < version < _SHRINKS:
+            _let_it_shrink(connection)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _let_it_shrink(connection: sqlite3.Connection) -> None:
+    """Let a file of an earlier version give back what compaction frees; it is written anew for that, once."""
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    try:
+        connection.execute("VACUUM")
+    except (
+        sqlite3.OperationalError
+    ):  # another process uses it, or the disk is full: it keeps the space for later
+        return
+
+
+def is_compacted(connection: sqlite3.Connection, run: str) -> bool:
+    """Whether some of the events of a run were dropped, or are about to be.
+
+    Args:
+        connection: A connection to the log.
+        run: Id of the run.
+    """
+    row = connection.execute("SELECT compacted FROM runs WHERE run = ?", (run,)).fetchone()
+    return row is not None and row[0] > 0
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Bring the tables to their newest version, whichever they have and whoever else is about to."""
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in _TABLES.split(";"):
+        connection.execute(statement)
+    columns = [name for _, name, *_ in connection.execute("PRAGMA table_info(runs)")]
+    if "compacted" not in columns:
+        connection.execute("ALTER TABLE runs ADD COLUMN compacted INTEGER NOT NULL DEFAULT 0")
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute("COMMIT")
 
 
 def newest_runs(connection: sqlite3.Connection, limit: int) -> list[RunRow]:
@@ -135,7 +204,8 @@ def newest_runs(connection: sqlite3.Connection, limit: int) -> list[RunRow]:
         limit: At most so many.
     """
     rows = connection.execute(
-        "SELECT run, workflow, x'', started, state, ended, error, owner FROM runs"
+        "SELECT run, workflow, x'', started, state, ended, error, owner,"
+        " (SELECT max(last) FROM chunks WHERE chunks.run = runs.run) FROM runs"
         " ORDER BY started DESC, rowid DESC LIMIT ?",
         (limit,),
     ).fetchall()
@@ -152,7 +222,11 @@ def find_run(connection: sqlite3.Connection, run: str) -> RunRow:
     Raises:
         RunError: There is no such run.
     """
-    row = connection.execute(f"SELECT {_RUN_COLUMNS} FROM runs WHERE run = ?", (run,)).fetchone()  # noqa: S608 - a constant
+    row = connection.execute(
+        "SELECT run, workflow, coalesce(requests.request, runs.request), started, state, ended, error, owner"
+        " FROM runs LEFT JOIN requests USING (run) WHERE run = ?",
+        (run,),
+    ).fetchone()
     if row is None:
         raise RunError(
             f"there is no run {run!r}",
@@ -171,7 +245,12 @@ def add_run(connection: sqlite3.Connection, row: RunRow, entries: Sequence[Entry
         row: The run.
         entries: Its RunStarted, and what it takes over from another run.
     """
-    connection.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", msgspec.structs.astuple(row))
+    connection.execute(
+        "INSERT INTO runs (run, workflow, request, started, state, ended, error, owner)"
+        " VALUES (?, ?, x'', ?, ?, ?, ?, ?)",
+        (row.run, row.workflow, row.started, row.state, row.ended, row.error, row.owner),
+    )
+    connection.execute("INSERT INTO requests VALUES (?, ?)", (row.run, row.request))
     add_chunk(connection, row.run, entries)
 
 
@@ -209,8 +288,42 @@ def take_run(connection: sqlite3.Connection, run: str, owner: str, events: Seque
     """
     amend_run(connection, run, events)
     connection.execute(
-        "UPDATE runs SET state = 'running', ended = 0, error = NULL, owner = ? WHERE run = ?", (owner, run)
+        "UPDATE runs SET state = 'running', ended = 0, error = NULL, owner = ?, compacted = min(compacted, 1)"
+        " WHERE run = ?",
+        (owner, run),
     )
+
+
+def keep_blueprints(connection: sqlite3.Connection, run: str, form: bytes) -> None:
+    """Keep the blueprints of a run instead of those that are there.
+
+    Args:
+        connection: A connection to the log, in a transaction.
+        run: Id of the run.
+        form: Their form.
+    """
+    connection.execute("INSERT OR REPLACE INTO blueprints VALUES (?, ?)", (run, form))
+
+
+def read_blueprints(connection: sqlite3.Connection, run: str) -> bytes:
+    """The form of the blueprints of a run; empty for a run of an earlier Symphony, and for one that was compacted.
+
+    Args:
+        connection: A connection to the log.
+        run: Id of the run.
+    """
+    row = connection.execute("SELECT form FROM blueprints WHERE run = ?", (run,)).fetchone()
+    return row[0] if row else b""
+
+
+def drop_blueprints(connection: sqlite3.Connection, run: str) -> None:
+    """Keep the blueprints of a run no longer; whoever needs them makes them anew.
+
+    Args:
+        connection: A connection to the log, in a transaction.
+        run: Id of the run.
+    """
+    connection.execute("DELETE FROM blueprints WHERE run = ?", (run,))
 
 
 def cancel_run(connection: sqlite3.Connection, run: str, actor: str, at: float) -> None:
@@ -239,28 +352,49 @@ def last_sequence(connection: sqlite3.Connection, run: str) -> int:
     return last or 0
 
 
-def add_chunk(connection: sqlite3.Connection, run: str, entries: Sequence[Entry]) -> None:
-    """Add the next events of a run.
+def add_chunk(connection: sqlite3.Connection, run: str, entries: Sequence[Entry]) -> int:
+    """Add the next events of a run, and return how many bytes they take.
 
     Args:
         connection: A connection to the log, in a transaction.
         run: Id of the run.
         entries: At least one.
     """
-    connection.execute(
-        "INSERT INTO chunks VALUES (?, ?, ?)", (run, entries[-1][0].sequence, encode_entries(entries))
-    )
-    for event, _ in entries:
+    data = encode_entries(entries)
+    connection.execute("INSERT INTO chunks VALUES (?, ?, ?)", (run, entries[-1][0].sequence, data))
+    # `isinstance` asks the metaclass of these types: 4 % of all that a node costs, for a handful of commands.
+    commands = [cast("RunSteered | RunStarted", event) for event, _ in entries if type(event) in _COMMANDS]
+    for event in commands:
         if isinstance(event, RunSteered):
             row = (event.command, event.actor, event.node, event.comment)
-        elif isinstance(event, RunStarted):
-            row = ("rerun" if event.origin else "start", event.actor, "", event.origin)
         else:
-            continue
+            row = ("rerun" if event.origin else "start", event.actor, "", event.origin)
         connection.execute(
             "INSERT INTO history (run, sequence, at, command, actor, node, comment) VALUES (?, ?, ?, ?, ?, ?, ?)",
             (run, event.sequence, event.at, *row),
         )
+    return len(data)
+
+
+def read_chunks(connection: sqlite3.Connection, run: str, sequence: int, most: int, size: int) -> list[bytes]:
+    """Some chunks of a run: the one with an event, and those after it.
+
+    Args:
+        connection: A connection to the log.
+        run: Id of the run.
+        sequence: Number of the event.
+        most: At most so many chunks.
+        size: Bytes after which no further chunk is read.
+    """
+    found: list[bytes] = []
+    for (data,) in connection.execute(
+        "SELECT entries FROM chunks WHERE run = ? AND last >= ? ORDER BY last LIMIT ?", (run, sequence, most)
+    ):
+        found.append(data)
+        size -= len(data)
+        if size <= 0:
+            break
+    return found
 
 
 def read_history(connection: sqlite3.Connection, run: str, after: int, limit: int) -> list[HistoryEntry]:

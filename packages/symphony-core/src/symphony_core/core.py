@@ -10,14 +10,18 @@ import msgspec
 from symphony_sdk.errors import RunError
 from symphony_sdk.events import RunEvent
 from symphony_sdk.ports import (
+    CompactedRun,
     ConductorPort,
     ExecutorPort,
+    Explanation,
     ExtensionInfo,
     ExtensionPort,
     HistoryEntry,
     PitPort,
     PlanAdvice,
     Resources,
+    RunMetrics,
+    RunPolicy,
     RunRequest,
     RunStatus,
 )
@@ -92,6 +96,7 @@ class SymphonyCore:
         *,
         executor: str = "",
         labels: Mapping[str, str] | None = None,
+        policy: RunPolicy | None = None,
         actor: str = "",
     ) -> str:
         """Check a workflow and begin a run of it; the id of the run, which no crash can lose any more.
@@ -101,6 +106,7 @@ class SymphonyCore:
             inputs: Values by the name of the input; JSON-like.
             executor: Name of the executor; the conductor's choice, or `local`, where it is empty.
             labels: Facts to keep beside the run.
+            policy: How the run is run; as `RunPolicy()` says where None.
             actor: Who asks.
 
         Raises:
@@ -121,7 +127,12 @@ class SymphonyCore:
             )
         run = await self._pit.tracker.start(
             RunRequest(
-                workflow=document, inputs=encoded, executor=place, labels=dict(labels or {}), actor=actor
+                workflow=document,
+                inputs=encoded,
+                executor=place,
+                labels=dict(labels or {}),
+                actor=actor,
+                policy=policy or RunPolicy(),
             )
         )
         self._watch(run, 0)
@@ -270,6 +281,33 @@ class SymphonyCore:
         """
         return await self._pit.tracker.history(run, after=after, limit=limit)
 
+    async def explain(self, run: str, node: str = "") -> Sequence[Explanation]:
+        """Why each node of a run was computed, or was not.
+
+        Args:
+            run: Id of the run.
+            node: Id of a node; empty for all.
+
+        Raises:
+            RunError: There is no such run or node.
+        """
+        return await self._pit.tracker.explain(run, node)
+
+    async def compact(
+        self, runs: Sequence[str] = (), *, older_than: float = 0.0, dry_run: bool = False
+    ) -> Sequence[CompactedRun]:
+        """Make the logs of runs that are over small; their states, outputs and history stay.
+
+        Args:
+            runs: Ids of runs; none for all that are completed or cancelled and were not compacted before.
+            older_than: Only those that ended so many seconds ago.
+            dry_run: Only say what would be done.
+
+        Raises:
+            RunError: There is no such run, it may still go on, or the log cannot be written.
+        """
+        return await self._pit.tracker.compact(runs, older_than=older_than, dry_run=dry_run)
+
     def events(self, run: str, after: int = 0) -> AsyncIterator[RunEvent]:
         """What happened and happens in a run, until it ends.
 
@@ -295,6 +333,17 @@ class SymphonyCore:
         outputs = await self._pit.tracker.outputs(run) if status.state == "completed" else {}
         return Outcome(status, dict(outputs))
 
+    async def metrics(self, run: str) -> RunMetrics:
+        """What a run took until now, or until its end: times, waits, bytes and memory.
+
+        Args:
+            run: Id of the run.
+
+        Raises:
+            RunError: There is no such run.
+        """
+        return await self._pit.tracker.metrics(run)
+
     async def runs(self, limit: int = 100) -> Sequence[RunStatus]:
         """The newest runs first.
 
@@ -317,9 +366,11 @@ class SymphonyCore:
                 needs = getattr(node, "resources", NO_RESOURCES)
                 if needs == NO_RESOURCES:
                     continue
-                asked = Resources(cpu=needs.cpu, memory=needs.memory, gpu=needs.gpu)
+                asked = Resources(needs.cpu, needs.memory, needs.gpu, needs.custom)
                 if not any(self._executors[name].can_place(asked) for name in self._executors):
-                    message = f"node {node.id!r} needs more cores, memory or devices than any executor has"
+                    message = (
+                        f"node {node.id!r} needs more cores, memory, devices or else than any executor has"
+                    )
                     hint = "Lower its `resources`, or install an executor that has as much: it would wait for ever."
                     found.append(Finding("SYM-W027", "error", message, hint, node.id, workflow=place))
         return found

@@ -14,6 +14,7 @@ from symphony_host.resolver import resolve
 from symphony_host.trust import refusal_in_host
 
 if TYPE_CHECKING:
+    from symphony_isolation.quarantine import Quarantine
     from symphony_sdk.errors import SymphonyError
 
     from symphony_host.lifecycle import Change, Lifecycle
@@ -103,6 +104,17 @@ def enablement_of(settings: Settings) -> Enablement:
         settings: The settings of this start.
     """
     return Enablement(settings.data_dir / "disabled")
+
+
+def quarantine_of(settings: Settings) -> "Quarantine":
+    """Which extensions crash too often, kept among the user's data.
+
+    Args:
+        settings: The settings of this start.
+    """
+    from symphony_isolation.quarantine import Quarantine
+
+    return Quarantine(settings.data_dir / "quarantine")
 
 
 def load_catalogue(settings: Settings, *, refresh: bool = False) -> Catalogue:

@@ -3,8 +3,7 @@
 import asyncio
 import logging
 import os
-import tempfile
-import threading
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from symphony_core import SymphonyCore
 from symphony_ipc.bridge import Bridge
-from symphony_isolation import IsolatedExtensions, WorkerLimits, WorkerSpec
-from symphony_sdk.contributions import ArtifactRef
-from symphony_sdk.errors import ConfigurationError, PortError, SymphonyError
+from symphony_isolation import HostLane, IsolatedExtensions, WorkerLimits, WorkerSpec
+from symphony_sdk.errors import ConfigurationError, ExtensionError, PortError, SymphonyError
 from symphony_sdk.events import RunEvent, RunHappened, event_name
-from symphony_sdk.extension import Context, Files, Log
+from symphony_sdk.extension import Files, Log, OwnNetwork
 from symphony_sdk.permissions import PermissionSet
 from symphony_sdk.ports import (
     ArtifactStore,
@@ -31,15 +29,24 @@ from symphony_sdk.ports import (
 )
 
 from symphony_host.bus_listener import BusListener
+from symphony_host.bytecode import forget_doubtful
 from symphony_host.catalogue import Catalogue, load_catalogue
 from symphony_host.configuration import Settings
+from symphony_host.host_mailbox import Answer, Command, HostMailbox
+from symphony_host.hosted_operations import HostedContext, host_lane
 from symphony_host.lifecycle import Lifecycle, Step
-from symphony_host.parts import InstalledConductor, InstalledParts, InstalledPit
+from symphony_host.parts import InstalledConductor, InstalledObservers, InstalledParts, InstalledPit
+from symphony_host.permissions import audit_log, authority_of, declaration_of, hidden_from, roots_of
 from symphony_host.plugins import PluginManager
 from symphony_host.records import ExtensionRecord
+from symphony_host.trust import sandbox_of
 
 if TYPE_CHECKING:
     from symphony_ipc.bus import Bus
+
+SWITCH_INTERVAL = 0.0005
+"""Seconds after which a thread that computes lets another one run. With Python's own 5 ms, one thread of an extension
+in the host that computes delays every event on the event loop by as much, several of them by several times that."""
 
 _log = logging.getLogger(__name__)
 
@@ -61,6 +68,7 @@ class Host:
         bridge: Between threads and the event loop that it lives on.
         observers: See every event of every run: those of extensions, and the bus.
         core: The domain.
+        authority: Says what the extensions in workers may do.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -79,17 +87,21 @@ class Host:
         self.transports: InstalledParts[TransportPort] = InstalledParts(
             self, "transport", self._plugins.transports
         )
-        self.extensions = self._isolated(record for record in usable if record.runs == "worker")
         self._needs = {
             extension: tuple(need for need in needs if need in self._in_host)
             for extension, needs in self.catalogue.needs.items()
         }
         self._bus: Bus | None = None
         self._bus_listeners: list[BusListener] = []
+        self._mailbox: HostMailbox | None = None
         self.lifecycle.start(self._in_host, self._step, self._needs)
+        self._audit = audit_log(settings)
+        self.authority = authority_of(settings, usable, self._audit)
+        self.extensions = self._isolated(record for record in usable if record.runs == "worker")
         self._plugins.message_types()  # those that are none are told before the first message
         self.conductor = self._conductor()
-        self.observers = (self._plugins.publish, self._tell_bus)
+        self._observers = InstalledObservers(self)
+        self.observers = (self._plugins.publish, self._observers.see, self._tell_bus)
         self.core = SymphonyCore(
             pit=self.pit,
             extensions=self.extensions,
@@ -112,13 +124,17 @@ class Host:
             ConfigurationError: No extension provides what `settings.bus_uplink` names.
             TransportError: What it names cannot be joined.
         """
+        between_threads = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH_INTERVAL)
         host = cls(settings)
         try:
+            host._take_commands()
             if settings.bus_uplink:
                 await host._join(settings.bus_uplink)
             yield host
         finally:
             await host._close()
+            sys.setswitchinterval(between_threads)
 
     @property
     def artifacts(self) -> ArtifactStore:
@@ -167,6 +183,19 @@ class Host:
         for extension, faults in self._plugins.faults.items():
             found[extension] = (*found.get(extension, ()), *faults)
         return found
+
+    def set_of_executor(self, executor: str, setting: str, value: str) -> None:
+        """Set a setting of the extension that brings an executor, as the command line does, before a run first uses it.
+
+        Args:
+            executor: Name of the executor; nothing is set where none has it, as no run can use it.
+            setting: Name of the setting, such as `address`; it is checked when the executor is made.
+            value: Its value as text.
+        """
+        provided = self._plugins.executors().get(executor)
+        if provided is not None:
+            override = provided.extension, setting, value
+            self.settings = self.settings._replace(overrides=(*self.settings.overrides, override))
 
     def services(self, extension: str) -> "HostServices":
         """What a part that an extension provides is given.
@@ -218,10 +247,46 @@ class Host:
             artifacts=lambda: self.pit.artifacts,
             on_log=_log_line,
             unusable=unusable,
+            hosted=self._hosted(),
+            renewed=self._renewed,
+            quarantine_dir=self.settings.data_dir / "quarantine",
+            authority=self.authority,
         )
+
+    def _renewed(self, extension: str) -> WorkerSpec:
+        """An extension as it is installed now; called on a thread."""
+        entry = load_catalogue(self.settings, refresh=True).entry(extension)
+        record = entry.record
+        if entry.state != "resolved":
+            raise next(iter(entry.problems), None) or ExtensionError(
+                f"the extension {extension!r} is {entry.state}: {entry.reason}",
+                code="SYM-E034",
+                hint=f"`symphony enable {extension}`, and reload it again.",
+            )
+        if record.runs != "worker":
+            raise ExtensionError(
+                f"{extension!r} runs in the host itself and cannot be reloaded",
+                code="SYM-E048",
+                hint="Start Symphony again.",
+            )
+        if record.editable:
+            forget_doubtful(Path(record.root))
+        spec = self._spec(record)
+        self.authority.renew(declaration_of(self.settings, record))
+        return spec
+
+    def _hosted(self) -> Iterator[HostLane]:
+        """The extensions in the host that bring operations."""
+        for extension in self._plugins.loaded:
+            if self.lifecycle.state(extension) == "active":
+                contributions = self._plugins.contributions(extension)
+                if contributions.operations:
+                    context = self._context(self._in_host[extension])
+                    yield host_lane(self._in_host[extension], contributions, context)
 
     def _spec(self, record: ExtensionRecord) -> WorkerSpec:
         manifest = record.manifest
+        resources = manifest.resources
         data_dir = self.settings.data_dir / "extensions" / record.id
         return WorkerSpec(
             id=record.id,
@@ -233,39 +298,53 @@ class Host:
             distribution=record.distribution,
             config=self.settings.of_extension(record),
             permissions=tuple(str(permission) for permission in manifest.permissions),
-            roots=self._roots(record.id),
+            roots=roots_of(self.settings, record.id),
             limits=WorkerLimits(
-                memory=manifest.resources.memory, load_timeout=manifest.resources.load_timeout
+                memory=resources.memory,
+                load_timeout=resources.load_timeout,
+                cpu=resources.cpu,
+                processes=resources.processes,
+                threads=resources.threads,
+                disk=resources.disk,
             ),
+            workers=resources.workers,
+            sandbox=sandbox_of(record, self.settings.sandbox, self.settings.trusted),
+            hidden=hidden_from(self.settings),
         )
-
-    def _roots(self, extension: str) -> dict[str, str]:
-        return {
-            "project": str(Path.cwd().resolve()),
-            "home": str(Path.home().resolve()),
-            "data": str((self.settings.data_dir / "extensions" / extension).resolve()),
-            "cache": str((self.settings.cache_dir / "extensions" / extension).resolve()),
-            "tmp": str(Path(tempfile.gettempdir()).resolve()),
-        }
 
     def _step(self, extension: str, step: Step) -> None:
         record = self._in_host[extension]
         if step == "load":
             self._plugins.load(record)
-        self._plugins.run(extension, step, self._context(record))
+        self._plugins.run(extension, step, self._context(record).of_hook())
         if step == "unload":
             self._plugins.unload(extension)
 
-    def _context(self, record: ExtensionRecord) -> Context:
-        permissions = [str(permission) for permission in record.manifest.permissions]
-        return Context(
-            config=self.settings.of_extension(record),
-            files=Files(PermissionSet.parse(permissions, roots=self._roots(record.id))),
-            artifacts=_HostArtifacts(self.pit),
-            log=Log(lambda level, text: _log_line(record.id, level, text)),
-            progress=lambda fraction, text: None,
-            cancelled=threading.Event(),
+    def _context(self, record: ExtensionRecord) -> HostedContext:
+        texts = [str(permission) for permission in record.manifest.permissions]
+        permissions = PermissionSet.parse(texts, roots=roots_of(self.settings, record.id))
+        return HostedContext(
+            record.id,
+            self.settings.of_extension(record),
+            Files(permissions),
+            OwnNetwork(permissions),
+            Log(lambda level, text: _log_line(record.id, level, text)),
+            self.pit,
         )
+
+    def _take_commands(self) -> None:
+        try:
+            self._mailbox = HostMailbox(self.settings.data_dir / "hosts", self._obey)
+        except PortError as error:  # all else works
+            _log.warning("no other process can reload extensions of this one: %s", error)
+
+    async def _obey(self, command: Command) -> Answer:
+        if command.kind == "reload":
+            info = await self.extensions.reload(command.extension)
+            return Answer(info.version, health=await self.extensions.health(command.extension))
+        infos = {info.id: info for info in await self.extensions.extensions()}
+        health = await self.extensions.health(command.extension)
+        return Answer(infos[command.extension].version, health=health)
 
     def _conductor(self) -> ConductorPort | None:
         provided = list(self._plugins.conductors().values())
@@ -294,12 +373,17 @@ class Host:
 
     async def _close(self) -> None:
         """Close everything in the order in which it leans on the next; one that fails keeps no other open."""
-        closers: list[tuple[str, Callable[[], Any]]] = [("the core", self.core.close)]
+        closers: list[tuple[str, Callable[[], Any]]] = []
+        if self._mailbox is not None:
+            closers.append(("the mailbox", self._mailbox.close))
+        closers.append(("the core", self.core.close))
+        closers.append(("the observers", self._observers.close))  # while there is a Pit to ask
         tracker = self.pit.made.get("dag_tracker")
         if tracker is not None:
             closers.append(("the tracker", tracker.close))
         closers += [(f"the executor {name!r}", made.stop) for name, made in self.executors.made.items()]
         closers.append(("the extensions", self.extensions.stop))
+        closers.append(("the audit log", self._audit.flush))
         closers += [("the listener of the bus", listener.close) for listener in self._bus_listeners]
         if self._bus is not None:
             closers.append(("the bus", self._bus.close))
@@ -340,26 +424,6 @@ class HostServices:
     def bus(self) -> BusPort:
         """The host's node of the message bus."""
         return self._host.bus
-
-
-class _HostArtifacts:
-    """The Artifact Store as an extension in the host sees it."""
-
-    def __init__(self, pit: PitPort) -> None:
-        self._pit = pit
-
-    def put(
-        self,
-        data: bytes,
-        *,
-        name: str = "",
-        media_type: str = "application/octet-stream",
-        metadata: Mapping[str, str] | None = None,
-    ) -> ArtifactRef:
-        return self._pit.artifacts.put(data, name=name, media_type=media_type, metadata=metadata)
-
-    def get(self, ref: ArtifactRef | str) -> bytes:
-        return self._pit.artifacts.get(ref if isinstance(ref, str) else ref.id)
 
 
 def _log_line(extension: str, level: str, text: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from symphony_host.directories import user_directory
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from symphony_host.records import ExtensionRecord
 
 LogLevel = Literal["debug", "info", "warning", "error"]
+Sandbox = Literal["auto", "full", "fallback", "unverified", "none"]
 
 Source = str | tuple[str, ...]
 """Where a value comes from: a variable, the command line, or a key of the configuration file."""
@@ -42,10 +43,15 @@ class Settings(NamedTuple):
         log_level: The least important lines that the log shows.
         executor: Name of the executor that runs nodes.
         bus_uplink: Name of the bus above the host's own that it joins, such as `nats`; none where empty.
+        sandbox: What confines extensions: `full`, `fallback`, or `auto` for the best that the machine offers; with
+            `unverified` also what macOS and Windows have, for extensions that are not trusted, too; with `none` they
+            run as the user does.
         strict: Whether an error of an extension is raised rather than noted.
-        trusted: Ids of extensions outside of the family that may run in the host.
+        trusted: Ids of extensions outside of the family that may run in the host, or in an unverified sandbox.
         denied: Patterns of ids, such as `acme.*`, that are never used, whatever `symphony enable` says.
         template_folders: Folders of workflow templates, besides the user's own.
+        permission_policy: File of the administrator's policy on permissions; none where it is None.
+        audit_only: Whether extensions may do what nobody has denied, so that the audit log tells what they need.
         file: The configuration file that was read; None where there is none.
         tables: The tables `[extensions."ID"]` of that file by id.
         variables: The variables `SYMPHONY_EXTENSIONS__ID__SETTING`.
@@ -57,10 +63,13 @@ class Settings(NamedTuple):
     log_level: LogLevel = "warning"
     executor: str = "local"
     bus_uplink: str = ""
+    sandbox: Sandbox = "auto"
     strict: bool = False
     trusted: tuple[str, ...] = ()
     denied: tuple[str, ...] = ()
     template_folders: tuple[Path, ...] = ()
+    permission_policy: Path | None = None
+    audit_only: bool = False
     file: Path | None = None
     tables: Mapping[str, Mapping[str, Any]] = {}
     variables: Mapping[str, str] = {}
@@ -155,12 +164,15 @@ _KNOWN = (
     "log_level",
     "executor",
     "bus_uplink",
+    "sandbox",
     "strict",
     "trusted",
     "denied",
     "template_folders",
+    "permission_policy",
+    "audit_only",
 )
-_LEVELS = ("debug", "info", "warning", "error")
+_CHOICES = {"log_level": get_args(LogLevel), "sandbox": get_args(Sandbox)}
 
 
 def load_settings(
@@ -274,7 +286,7 @@ def _take(
         else:
             what = "folders" if folders else "ids of extensions"
             faults.append(_Fault(source, key, f"expected {what}, found {value!r}"))
-    elif key == "strict":
+    elif key in ("strict", "audit_only"):
         if text is not None:
             value = _TRUTH.get(text.lower(), value)
         if isinstance(value, bool):
@@ -285,13 +297,14 @@ def _take(
         values[key] = text
     elif not text:
         faults.append(_Fault(source, key, f"expected text, found {value!r}"))
-    elif key == "log_level":
-        if text.lower() in _LEVELS:
+    elif key in _CHOICES:
+        if text.lower() in _CHOICES[key]:
             values[key] = text.lower()
         else:
-            near = get_close_matches(text.lower(), _LEVELS, n=1)
+            near = get_close_matches(text.lower(), _CHOICES[key], n=1)
             hint = f"Did you mean `{near[0]}`?" if near else ""
-            faults.append(_Fault(source, key, f"expected one of {', '.join(_LEVELS)}, found {value!r}", hint))
+            choices = ", ".join(_CHOICES[key])
+            faults.append(_Fault(source, key, f"expected one of {choices}, found {value!r}", hint))
     elif key == "executor":
         values[key] = text
     else:

@@ -169,11 +169,16 @@ class Lifecycle:
             run: Runs one step of one extension.
             needs: Ids of the extensions that each one needs.
         """
+        causes: dict[str, str] = {}
         for extension in order:
             for need in (needs or {}).get(extension, ()):
                 if self.state(need) != "active":
+                    cause = causes[extension] = causes.get(need, need)
+                    told = f"{extension} needs {need}, which is {self.state(need)}: "
+                    if cause != need:  # a chain is told by its ends, however long it is
+                        told += f"{need} needs {cause}, which is {self.state(cause)}: "
                     error = ExtensionError(
-                        f"{extension} needs {need}, which is {self.state(need)}: {self.latest()[need].reason}",
+                        told + self._history[cause][-1].reason,
                         code="SYM-E026",
                         hint=f"Mend {need} first.",
                         details={"needs": need},

@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from symphony_sdk.errors import ErrorPayload, PortError, SymphonyError, foreign_error
+from symphony_sdk.events import RunEvent
 from symphony_sdk.ports import (
     ArbitrationEngine,
     ArtifactStore,
     DagTracker,
     FailureAdvice,
     NodeCall,
+    ObserverPort,
     PlanAdvice,
     PoolManager,
     StaleManager,
@@ -181,6 +183,51 @@ class InstalledConductor:
                 hint="This is an error of the extension: see the docstrings of ConductorPort.",
             )
         return advice
+
+
+class InstalledObservers:
+    """What watches runs, made when the first event is there to be seen; one that raises harms no other and no run.
+
+    Args:
+        host: Whose plugins provide it.
+    """
+
+    def __init__(self, host: "Host") -> None:
+        self._host = host
+        self._made: list[tuple[str, ObserverPort]] | None = None
+
+    def see(self, event: RunEvent) -> None:
+        """Show an event to every observer.
+
+        Args:
+            event: What happened in a run.
+        """
+        if self._made is None:
+            self._made = list(self._make())
+        for extension, observer in self._made:
+            try:
+                observer.see(event)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - an observer is an extension's own code
+                self._host.plugins.contain(extension, foreign_error(error, extension))
+
+    async def close(self) -> None:
+        """Close every observer."""
+        made, self._made = self._made or (), []
+        for extension, observer in made:
+            try:
+                await observer.close()
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
+                self._host.plugins.contain(extension, foreign_error(error, extension))
+
+    def _make(self) -> Iterator[tuple[str, ObserverPort]]:
+        for name, provided in self._host.plugins.observers().items():
+            try:
+                made = _created(self._host, provided, f"the observer {name!r}")
+            except SymphonyError as error:  # nobody asked for it just now: it is told, and the run goes on
+                self._host.plugins.contain(provided.extension, error)
+            else:
+                if made is not None:
+                    yield provided.extension, made
 
 
 def _created(host: "Host", provided: "Provided[Provider[Part]]", what: str) -> Part:

@@ -14,7 +14,7 @@ import pluggy
 from symphony_sdk import providers
 from symphony_sdk.errors import ExtensionError, SymphonyError, foreign_error
 from symphony_sdk.formats import WorkflowFormat
-from symphony_sdk.loading import collect, import_extension, plugin_manager
+from symphony_sdk.loading import Contributions, collect, contributions_of, import_extension, plugin_manager
 from symphony_sdk.messages import MESSAGES
 
 from symphony_host.lifecycle import Step
@@ -59,6 +59,7 @@ class PluginManager:
         self._loaded: dict[str, pluggy.PluginManager] = {}
         self._collected: dict[str, dict[str, Provided[Any]]] = {}
         self._faults: dict[str, list[SymphonyError]] = {}
+        self._watching: list[tuple[str, pluggy.PluginManager]] | None = None
 
     @property
     def faults(self) -> Mapping[str, Sequence[SymphonyError]]:
@@ -97,7 +98,7 @@ class PluginManager:
         finally:
             for line in printed.getvalue().splitlines():
                 _log.warning("%s printed while it was imported: %s", record.id, line)
-        self._collected.clear()
+        self._forget()
 
     def run(self, extension: str, step: Step, ctx: "Context") -> None:
         """Run the hook of one step of a loaded extension's life; nothing where it has none.
@@ -125,7 +126,20 @@ class PluginManager:
             extension: Its id.
         """
         self._loaded.pop(extension, None)
-        self._collected.clear()
+        self._forget()
+
+    def contributions(self, extension: str) -> Contributions:
+        """The operations and addons of a loaded extension; none where its contributions are broken.
+
+        Args:
+            extension: Its id.
+        """
+        manager = self._manager(extension)
+        try:
+            return contributions_of(extension, manager.get_plugin(extension), manager)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a hook is an extension's own code
+            self.contain(extension, foreign_error(error, extension))
+            return Contributions()
 
     def pit_components(self) -> "Mapping[str, Provided[providers.PitComponent]]":
         """The providers of components of the Pit by role."""
@@ -179,17 +193,41 @@ class PluginManager:
         """The workflow formats of other programs by name."""
         return self._provided("symphony_workflow_formats", WorkflowFormat, _by_name)
 
+    def observers(self) -> "Mapping[str, Provided[providers.Observer]]":
+        """The providers of what watches runs by name."""
+        return self._provided("symphony_observers", providers.Observer, _by_name)
+
     def publish(self, event: "RunEvent") -> None:
         """Show an event to every observer; one that raises is noted and harms no other.
 
         Args:
             event: What happened in a run.
         """
-        for extension, manager in self._loaded.items():
+        if self._watching is None:  # a call of a hook that an extension does not have takes its time, too
+            self._watching = [
+                (extension, manager)
+                for extension, manager in self._loaded.items()
+                if manager.hook.symphony_event.get_hookimpls()
+            ]
+        for extension, manager in self._watching:
             try:
                 manager.hook.symphony_event(event=event)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - an observer is an extension's own code
-                self._contain(extension, foreign_error(error, extension))
+                self.contain(extension, foreign_error(error, extension))
+
+    def contain(self, extension: str, error: SymphonyError) -> None:
+        """Note what went wrong with an extension, so that it harms nothing else.
+
+        Args:
+            extension: Its id.
+            error: What went wrong.
+
+        Raises:
+            SymphonyError: `error`, where the manager is strict.
+        """
+        self._note(extension, error)
+        if self._strict:
+            raise error
 
     def _provided(self, hook: str, kind: type[P], key: Callable[[P, str], str]) -> Mapping[str, Provided[P]]:
         """What a hook hands out, collected once; of two with one key neither counts, and both are told."""
@@ -200,16 +238,20 @@ class PluginManager:
                     for provider in collect(manager, extension, hook, kind):
                         claims.setdefault(key(provider, extension), []).append(Provided(extension, provider))
                 except (Exception, SystemExit) as error:  # noqa: BLE001 - a hook is an extension's own code
-                    self._contain(extension, foreign_error(error, extension))
+                    self.contain(extension, foreign_error(error, extension))
             self._collected[hook] = {name: owners[0] for name, owners in claims.items() if len(owners) == 1}
             for name, owners in claims.items():
                 if len(owners) > 1:
                     self._refuse(hook, name, [owner.extension for owner in owners])
         return self._collected[hook]
 
+    def _forget(self) -> None:
+        self._collected.clear()
+        self._watching = None
+
     def _refuse(self, hook: str, name: str, owners: Sequence[str]) -> None:
         for extension in dict.fromkeys(owners):
-            self._contain(
+            self.contain(
                 extension,
                 ExtensionError(
                     f"{hook} provides {name!r} more than once: {' and '.join(owners)}; none of them is used",
@@ -218,11 +260,6 @@ class PluginManager:
                     details={"hook": hook, "name": name, "extensions": list(owners)},
                 ),
             )
-
-    def _contain(self, extension: str, error: SymphonyError) -> None:
-        self._note(extension, error)
-        if self._strict:
-            raise error
 
     def _note(self, extension: str, error: SymphonyError) -> None:
         known = self._faults.setdefault(extension, [])

@@ -3,15 +3,18 @@
 import json
 import os
 import re
-from contextlib import suppress
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Literal
 
 from symphony_sdk.errors import ConfigurationError
 
 ExtensionKind = Literal["operator", "instrument", "addon"]
 
+_one_at_a_time = threading.Lock()
 _WORDS = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*", re.ASCII)
 _LONGEST_NAME = 36
 _RESERVED = ("symphony", "pit")
@@ -70,7 +73,7 @@ def _create(answers: dict[str, str], project: Path) -> Path:
     try:
         project.parent.mkdir(parents=True, exist_ok=True)
         # Beside its place, so that it appears there at once and whole, or not at all.
-        with TemporaryDirectory(dir=project.parent, prefix=".symphony-new-") as scratch:
+        with tempfile.TemporaryDirectory(dir=project.parent, prefix=".symphony-new-") as scratch:
             _render(answers, Path(scratch)).rename(project)
     except BaseException:
         for folder in made:
@@ -90,13 +93,14 @@ def _render(answers: dict[str, str], scratch: Path) -> Path:
         json.dumps({"replay_dir": str(scratch / "replay"), "cookiecutters_dir": str(scratch / "templates")})
     )
     try:
-        made = cookiecutter(
-            str(template_folder()),
-            no_input=True,
-            extra_context=answers,
-            output_dir=str(scratch),
-            config_file=str(config),
-        )
+        with _temporary_files_in(scratch):  # cookiecutter leaves the scripts of its hooks there for ever
+            made = cookiecutter(
+                str(template_folder()),
+                no_input=True,
+                extra_context=answers,
+                output_dir=str(scratch),
+                config_file=str(config),
+            )
     except CookiecutterException as error:
         raise ConfigurationError(
             f"the project {answers['name']!r} cannot be made: {error}",
@@ -104,6 +108,17 @@ def _render(answers: dict[str, str], scratch: Path) -> Path:
             hint="Install symphony-host again: its template is damaged.",
         ) from error
     return Path(made)
+
+
+@contextmanager
+def _temporary_files_in(folder: Path) -> Iterator[None]:
+    """Have whoever names no folder make temporary files in this one; one thread at a time, as it is for all of them."""
+    with _one_at_a_time:
+        before, tempfile.tempdir = tempfile.tempdir, str(folder)
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
 
 
 def template_folder() -> Path:

@@ -1,8 +1,9 @@
-"""Who may run in the host, where nothing contains an extension: the family, and whom the user trusts by name."""
+"""Who may run where nothing contains an extension for certain: the family, and whom the user trusts by name."""
 
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from symphony_host.configuration import Sandbox
 from symphony_host.records import ExtensionRecord
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ FAMILY = frozenset(
         "symphony-mcp",
         "symphony-ofb",
         "symphony-registry",
+        "symphony-telemetry",
         "symphony-transport-nats",
         "symphony-transports",
         "symphony-ui",
@@ -34,6 +36,27 @@ FAMILY = frozenset(
 """Distributions of Symphony itself, whose extensions may run in the host without being asked about."""
 
 
+def is_trusted(record: ExtensionRecord, trusted: Collection[str]) -> bool:
+    """Whether an extension is of the family, or trusted by name.
+
+    Args:
+        record: The extension.
+        trusted: Ids of the extensions that the user trusts by name.
+    """
+    return record.distribution in FAMILY or record.id in trusted
+
+
+def sandbox_of(record: ExtensionRecord, wanted: Sandbox, trusted: Collection[str]) -> Sandbox:
+    """The sandbox that an extension's workers are to run in: a trusted one may do with an unverified one.
+
+    Args:
+        record: The extension.
+        wanted: The setting `sandbox`.
+        trusted: Ids of the extensions that the user trusts by name.
+    """
+    return "unverified" if wanted == "auto" and is_trusted(record, trusted) else wanted
+
+
 def refusal_in_host(record: ExtensionRecord, trusted: Collection[str]) -> "ExtensionError | None":
     """Why an extension that asks to run in the host may not; None where it may.
 
@@ -41,7 +64,7 @@ def refusal_in_host(record: ExtensionRecord, trusted: Collection[str]) -> "Exten
         record: The extension; its manifest says `runs = "host"`.
         trusted: Ids of the extensions that the user trusts by name.
     """
-    if record.distribution in FAMILY or record.id in trusted:
+    if is_trusted(record, trusted):
         return None
     from symphony_sdk.errors import ExtensionError
 

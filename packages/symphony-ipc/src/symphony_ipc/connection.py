@@ -33,12 +33,16 @@ from symphony_ipc.payload import (
 from symphony_ipc.router import Answered, Forwarded, Router
 from symphony_ipc.serving import Serving
 from symphony_ipc.streaming import items
-from symphony_ipc.unasked import Unasked
+from symphony_ipc.throttle import Throttle
 from symphony_ipc.working import Work
 from symphony_ipc.writing import Outbox
 
 CLOSE_TIMEOUT: Final = 1.0
 """Seconds that `close` gives the peer to read what was sent to it."""
+
+UNASKED_PER_SECOND: Final = 10_000
+"""Notifications, PINGs and answers to nothing that are taken, a long one for one more with each KiB; a peer that sends
+more is not read for a while."""
 
 
 # Looking an enum's member up takes longer than what is done with it here.
@@ -114,7 +118,7 @@ class Connection(asyncio.BufferedProtocol):
         self._ended = False
         self._reason: SymphonyError | None = None
         self._pong_owed = 0
-        self._unasked = Unasked()
+        self._unasked = Throttle(UNASKED_PER_SECOND)
         self._last_ping = 0
         self._pings: dict[int, asyncio.Future[None]] = {}
         self.round_trip = 0.0
@@ -271,6 +275,11 @@ class Connection(asyncio.BufferedProtocol):
         return self._asking.abandoned_since
 
     @property
+    def flooded(self) -> float:
+        """Seconds that the peer has sent more than is taken of what nobody asked for; 0 where it does not."""
+        return self._unasked.flooded
+
+    @property
     def in_flight(self) -> int:
         """Requests of this end that wait for their final answer."""
         return self._asking.in_flight
@@ -409,18 +418,18 @@ class Connection(asyncio.BufferedProtocol):
         kind = envelope.kind
         if kind is _RESPONSE or (kind is _ERROR and envelope.id):
             if not self._asking.take(envelope):
-                self._unasked.count()
+                self._unasked.count(_weight(envelope))
         elif kind is _REQUEST:
             self._serving.take(envelope, self._route if envelope.to else self._work.ask)
         elif kind is _ITEM:
             if not self._asking.take_item(envelope):
-                self._unasked.count()
+                self._unasked.count(_weight(envelope))
         elif kind is _PUBLISH:
             self._take_published(envelope)
         elif kind is _CREDIT:
             self._serving.credit(envelope.id, envelope.credit)
         elif kind is _NOTIFY:
-            self._unasked.count()
+            self._unasked.count(_weight(envelope))
             self._take_notification(envelope)
         elif kind is _CANCEL:
             self._serving.cancel(envelope.id)
@@ -436,7 +445,9 @@ class Connection(asyncio.BufferedProtocol):
                 self.round_trip = self._loop.time() - self._beat_sent
                 self._beat_id = 0
             elif future is None:
-                self.counters.unknown += 1
+                known = envelope.id <= self._last_ping
+                self.counters.late += known
+                self.counters.unknown += not known
                 self._unasked.count()
             elif not future.done():
                 future.set_result(None)
@@ -458,7 +469,7 @@ class Connection(asyncio.BufferedProtocol):
     def _take_published(self, envelope: Envelope) -> None:
         if self.router is None:
             self.counters.notifications += 1
-            self._unasked.count()
+            self._unasked.count(_weight(envelope))
         else:
             self.router.published(self, envelope)
 
@@ -522,6 +533,10 @@ class Connection(asyncio.BufferedProtocol):
                 hint="It was closed by this process.",
             )
         return type(reason)(reason.message, code=reason.code, hint=reason.hint, details=reason.details)
+
+
+def _weight(envelope: Envelope) -> int:
+    return 1 + (len(envelope.payload) >> 10)
 
 
 def _fail(future: asyncio.Future[Any], error: SymphonyError) -> None:

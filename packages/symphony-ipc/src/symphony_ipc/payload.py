@@ -10,6 +10,7 @@ from symphony_sdk.errors import (
     SymphonyError,
     TransportError,
     error_from_payload,
+    payload_within,
 )
 from symphony_sdk.messages import MESSAGES, message_limit, message_type
 
@@ -29,7 +30,6 @@ MessageT = TypeVar("MessageT", bound=msgspec.Struct)
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _ERROR: Final = msgspec.msgpack.Decoder(ErrorPayload)
 _DECODERS: Final[dict[type[msgspec.Struct], tuple[msgspec.msgpack.Decoder[Any], int]]] = {}
-_ERROR_TEXT: Final = 4096  # characters kept of the message of an error that is too large to be sent
 
 
 def encode_payload(message: msgspec.Struct) -> memoryview:
@@ -170,23 +170,8 @@ def error_envelope(error: SymphonyError, call_id: int = 0) -> Envelope:
         error: Why.
         call_id: The request that failed; 0 where it is the connection.
     """
-    try:
-        payload = memoryview(_ENCODER.encode(error.payload()))
-        if len(payload) < CONTROL_LIMIT // 2:
-            return Envelope(Kind.ERROR, call_id, payload=payload)
-    except (TypeError, ValueError, OverflowError, RecursionError):
-        pass  # details are not JSON-like, or text is not Unicode: the short form has neither
-    short = ErrorPayload(
-        code=error.code,
-        message=_printable(error.message),
-        hint=_printable(error.hint),
-        details={"shortened": True},
-        file=_printable(error.file),
-        line=error.line,
-        column=error.column,
-        traceback=_printable(error.traceback),
-    )
-    return Envelope(Kind.ERROR, call_id, payload=memoryview(_ENCODER.encode(short)))
+    payload = payload_within(error, CONTROL_LIMIT // 2)
+    return Envelope(Kind.ERROR, call_id, payload=memoryview(_ENCODER.encode(payload)))
 
 
 def encode_error(call_id: int, error: SymphonyError) -> tuple[Buffer, ...]:
@@ -206,7 +191,3 @@ def _decode_expected(envelope: Envelope, expected: type[MessageT]) -> MessageT:
             hint="Both ends must run compatible versions; see `symphony doctor`.",
         )
     return decode_payload(expected, envelope.payload)
-
-
-def _printable(text: str) -> str:
-    return text[-_ERROR_TEXT:].encode(errors="backslashreplace").decode()

@@ -15,7 +15,9 @@ from symphony_ipc.envelope import PROTOCOL_MAX, Envelope
 from symphony_ipc.handshake import Hello, Welcome
 
 MESSAGE_MODULES: Final = (
+    "symphony_sdk.broker_messages",
     "symphony_sdk.messages",
+    "symphony_sdk.model_messages",
     "symphony_sdk.events",
     "symphony_sdk.ports.bus",
     "symphony_ipc.bus.messages",

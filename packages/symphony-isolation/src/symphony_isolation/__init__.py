@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from symphony_isolation.executor import LocalExecutor
     from symphony_isolation.extensions import IsolatedExtensions
-    from symphony_isolation.spec import WorkerLimits, WorkerSpec
+    from symphony_isolation.host_lane import HostLane
+    from symphony_isolation.spec import WorkerLimits, WorkerSpec, fingerprint
 
-__all__ = ["IsolatedExtensions", "LocalExecutor", "WorkerLimits", "WorkerSpec"]
+__all__ = ["HostLane", "IsolatedExtensions", "LocalExecutor", "WorkerLimits", "WorkerSpec", "fingerprint"]
 
 _MODULES = {
+    "HostLane": "host_lane",
     "IsolatedExtensions": "extensions",
     "LocalExecutor": "executor",
     "WorkerLimits": "spec",
     "WorkerSpec": "spec",
+    "fingerprint": "spec",
 }
 
 

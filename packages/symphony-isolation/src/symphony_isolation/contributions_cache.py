@@ -47,7 +47,7 @@ class ContributionsCache:
         return entry.loaded if entry.key == _key(spec) else None
 
     def put(self, spec: WorkerSpec, loaded: ExtensionLoaded) -> None:
-        """Remember what an extension contributes.
+        """Remember what an extension contributes, unless just that is remembered.
 
         Args:
             spec: The extension.
@@ -56,6 +56,8 @@ class ContributionsCache:
         Raises:
             OSError: It cannot be written.
         """
+        if self.get(spec) == loaded:
+            return
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=self._directory, suffix=".part")
         try:

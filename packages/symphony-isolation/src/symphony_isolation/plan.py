@@ -8,6 +8,8 @@ import struct
 
 import msgspec
 
+from symphony_isolation.sandbox.policy import SandboxPolicy
+
 _LENGTH = struct.Struct("<I")
 
 
@@ -16,21 +18,23 @@ class Plan(msgspec.Struct, frozen=True, array_like=True):
 
     Args:
         extension: Id of the extension.
-        host: Process id of the host.
+        parent: Process id of the parent: it is to die with it.
         token: The secret of the handshake.
-        memory: Bytes of private writable memory; 0 for no bound.
-        open_files: Descriptors.
         timeout: Seconds that the handshake may take.
         import_path: Directories to import from besides the interpreter's own.
+        sandbox: What it may see and use.
+        environment: Variables that it gets besides, each as `NAME=value`.
+        connects: Whether it was granted a server, so that its sockets are to be connected by the host.
     """
 
     extension: str
-    host: int
+    parent: int
     token: bytes
-    memory: int
-    open_files: int
     timeout: float
     import_path: tuple[str, ...]
+    sandbox: SandboxPolicy
+    environment: tuple[bytes, ...] = ()
+    connects: bool = False
 
 
 def send_plan(sock: socket.socket, plan: Plan) -> None:

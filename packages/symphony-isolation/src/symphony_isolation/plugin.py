@@ -6,6 +6,11 @@ from symphony_sdk import Executor, Services, provides_executors
 from symphony_sdk.ports import ExecutorPort
 
 
+def _amount(text: str) -> tuple[str, float]:
+    name, _, amount = text.partition("=")
+    return name, float(amount)
+
+
 def create_executor(services: Services) -> ExecutorPort:
     """Make the executor `local`.
 
@@ -14,7 +19,8 @@ def create_executor(services: Services) -> ExecutorPort:
     """
     from symphony_isolation.executor import LocalExecutor
 
-    return LocalExecutor(services.extensions)
+    custom = dict(_amount(text) for text in services.config.get("resources", ()))
+    return LocalExecutor(services.extensions, custom=custom)
 
 
 @provides_executors

@@ -1,12 +1,14 @@
-"""Keeps the worker of one extension: starts it when it is needed, again after a crash, and no more after many."""
+"""Keeps the workers of one extension: starts them, again after a crash, and no more after many."""
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final
 
-import msgspec
+from msgspec.structs import replace
 from symphony_sdk.errors import (
     DeadlineExceeded,
     ExtensionError,
@@ -14,39 +16,53 @@ from symphony_sdk.errors import (
     SymphonyError,
     error_from_payload,
 )
-from symphony_sdk.messages import CallOperation, ExtensionLoaded, OperationResult, Progress
-from symphony_sdk.ports import ArtifactStore, ExtensionHealth, ExtensionInfo, ExtensionState, NodeCall
+from symphony_sdk.extension.context import LogLevel
+from symphony_sdk.messages import ExtensionLoaded
+from symphony_sdk.ports import ArtifactStore, ExitCause, ExtensionInfo, ExtensionState, WorkerExit
 
-from symphony_isolation.artifact_requests import ArtifactRequests
-from symphony_isolation.spec import WorkerSpec
-from symphony_isolation.worker import STEP_TIMEOUT, Fate, Worker
+from symphony_isolation.broker import Broker
+from symphony_isolation.broker.models import ModelProvider
+from symphony_isolation.ending import see_through
+from symphony_isolation.fate import Fate
+from symphony_isolation.launcher import Launcher
+from symphony_isolation.permissions.authority import Authority
+from symphony_isolation.quarantine import Quarantine
+from symphony_isolation.restarts import RESTART_WINDOW, RESTARTS, Restarts
+from symphony_isolation.spec import WorkerSpec, fingerprint
+from symphony_isolation.worker import STEP_TIMEOUT, Worker
 from symphony_isolation.worker_log import LogSink, WorkerLog
 
-RESTARTS: Final = 3
-"""Restarts within `RESTART_WINDOW` after which an extension that crashes once more is quarantined."""
+CONTAINERS: Final = 50_000
+"""Objects and lists that the schemas of an extension may have in all: the host keeps them."""
 
-RESTART_WINDOW: Final = 60.0
-"""Seconds."""
-
-BACKOFF: Final = 0.1
-"""Seconds before the second restart within the window; each one after it waits twice as long."""
-
-PING_TIMEOUT: Final = 1.0
-"""Seconds that a worker has to answer when its health is asked for."""
+FIRST: Final = 1
+"""Number of the worker that every extension has; the others come and go."""
 
 
 class Supervisor:
-    """The worker of one extension, whether it runs just now or not.
+    """One generation of an extension: its workers with the code that it has now, whether any runs just now or not.
 
     Args:
         spec: The extension.
+        quarantine: Remembers that it crashes too often; None for nowhere but here.
+        one_try: Whether the first crash is one too many: it was quarantined with the very same code.
         artifacts: Gives the Artifact Store.
-        sink: Takes what the worker says.
+        sink: Takes what the workers say.
         on_loaded: Told what the extension contributes each time that it is loaded.
+        on_change: Told when a worker has started, could not be started, or has ended.
+        on_answers: Told when a worker has ended calls; how many seconds one of each operation ran.
+        launcher: Starts the processes.
+        authority: Says what the extension may do; it may do what it declares where there is none.
+        models: Has the models of all extensions; none can be used without it.
 
     Attributes:
         spec: The extension.
         contributions: What it contributes; None until that is known.
+        workers: Those that run, by number; one that is about to end is no longer usable.
+        restarts: How often a worker was started again after a crash.
+        start_seconds: How long the latest start took, until the worker was ready.
+        exits: How workers crashed lately, the latest last.
+        quarantine: Where it is remembered that it crashes too often.
     """
 
     def __init__(
@@ -56,19 +72,40 @@ class Supervisor:
         artifacts: Callable[[], ArtifactStore],
         sink: LogSink,
         on_loaded: Callable[[WorkerSpec, ExtensionLoaded], None],
+        on_change: Callable[[], None],
+        on_answers: Callable[[Mapping[str, float]], None],
+        launcher: Launcher,
+        quarantine: Quarantine | None = None,
+        one_try: bool = False,
+        authority: Authority | None = None,
+        models: ModelProvider | None = None,
     ) -> None:
         self.spec = spec
         self.contributions: ExtensionLoaded | None = None
+        self.workers: dict[int, Worker] = {}
+        self.restarts = 0
+        self.start_seconds = 0.0
+        self.exits: deque[WorkerExit] = deque(maxlen=RESTARTS + 1)
+        self.quarantine = quarantine
+        self.fingerprint = fingerprint(spec.fingerprint, spec.version, spec.config)
         self._artifacts = artifacts
         self._sink = sink
         self._on_loaded = on_loaded
+        self._on_change = on_change
+        self._on_answers = on_answers
+        self._launcher = launcher
+        self._authority = authority
+        self._models = models
         self._state: ExtensionState = "resolved"
         self._reason = ""
         self._failure: SymphonyError | None = None
-        self._crashes: deque[float] = deque(maxlen=RESTARTS + 1)
-        self._restarts = 0
-        self._worker: Worker | None = None
-        self._starting: asyncio.Task[Worker] | None = None
+        self._crashes = Restarts(one_try=one_try)
+        self._to_replace = 0
+        self._closed = False
+        self._starting: dict[int, asyncio.Task[Worker]] = {}
+        self._remembered = quarantine.reason(spec.id, self.fingerprint) if quarantine is not None else ""
+        if self._remembered:
+            self._state, self._reason = "quarantined", self._remembered
 
     @property
     def info(self) -> ExtensionInfo:
@@ -83,7 +120,15 @@ class Supervisor:
             addons=known.addons,
             reason=self._reason,
             error=self._failure.payload() if self._failure else None,
+            fingerprint=self.fingerprint,
+            permissions=self.spec.permissions,
+            cause=self.exits[-1].cause if self.exits and self._state in ("failed", "quarantined") else "",
         )
+
+    @property
+    def starting(self) -> Collection[int]:
+        """Numbers of the workers that are being started."""
+        return self._starting.keys()
 
     async def introspect(self) -> None:
         """Learn what the extension contributes, in a worker that is stopped again.
@@ -91,86 +136,36 @@ class Supervisor:
         Raises:
             ExtensionError: It cannot be loaded.
         """
-        if self._worker is None and self._starting is None:
-            worker = await self._start(activate=False)
-            stopping = asyncio.ensure_future(worker.stop())
-            try:
-                await asyncio.shield(stopping)
-            except asyncio.CancelledError:
-                await stopping  # a process is not left behind, whoever is in a hurry
-                raise
-            if self._worker is None and self._starting is None:
+        if not self.workers and not self._starting:
+            worker = await self._start(FIRST, activate=False)
+            await worker.stop()
+            if not self.workers and not self._starting:
                 self._state = "resolved"
         else:
-            await self._active()
+            await self.ready()
 
     async def activate(self) -> None:
-        """Start the worker where none runs; one that failed to load is tried again.
+        """Start a worker where none runs; an extension that failed to load is tried again.
 
         Raises:
             ExtensionError: It does not start, or is quarantined.
         """
         self._failure = None
-        await self._active()
+        await self.ready()
 
-    async def call(self, call: NodeCall, on_progress: Callable[[Progress], None] | None) -> OperationResult:
-        """Run an operation; see [ExtensionPort.call][symphony_sdk.ports.extension.ExtensionPort.call]."""
-        worker = await self._active()
-        message = CallOperation(
-            operation=call.operation,
-            inputs={name: msgspec.Raw(value) for name, value in call.inputs.items()},
-            run=call.run,
-            node=call.node,
-            attempt=call.attempt,
-            item=call.item,
-        )
-        return await worker.call(
-            message, timeout=call.timeout, idempotency_key=call.idempotency_key, on_progress=on_progress
-        )
+    async def ready(self) -> None:
+        """Wait until the first worker runs, which is started where it does not.
 
-    async def stop(self) -> None:
-        """Run the hooks `deactivate` and `unload` and end the worker; nothing where none runs."""
-        if self._starting is not None:
-            self._starting.cancel()
-            await asyncio.wait((self._starting,))
-        worker, self._worker = self._worker, None
-        if worker is None:
-            return
-        for step in ("deactivate", "unload"):
-            try:
-                await worker.step(step, STEP_TIMEOUT)
-            except SymphonyError as error:
-                self._sink(self.spec.id, "error", f"{step} failed: {error}")
-                if isinstance(error, PeerGone | DeadlineExceeded):
-                    break
-        await worker.stop()
-        self._state = "unloaded"
-
-    async def health(self) -> ExtensionHealth:
-        """How the worker is."""
-        worker = self._worker
-        if worker is None:
-            return ExtensionHealth(self.spec.id, alive=False, restarts=self._restarts)
-        return ExtensionHealth(
-            self.spec.id,
-            alive=True,
-            pid=worker.pid,
-            restarts=self._restarts,
-            answered=await worker.ping(PING_TIMEOUT),
-            calls=worker.calls,
-        )
-
-    async def _active(self) -> Worker:
-        while self._worker is not None:
-            if self._worker.usable:
-                return self._worker
-            await asyncio.shield(self._worker.ended)
-        if self._starting is None:
-            self._starting = asyncio.get_running_loop().create_task(self._start(activate=True))
-            self._starting.add_done_callback(self._started)
-        starting = self._starting
+        Raises:
+            ExtensionError: It does not start, or is quarantined.
+        """
+        while (worker := self.workers.get(FIRST)) is not None:
+            if worker.usable:
+                return
+            await asyncio.shield(worker.ended)
+        starting = self.start(FIRST)
         try:
-            return await asyncio.shield(starting)
+            await asyncio.shield(starting)
         except asyncio.CancelledError:
             if starting.cancelled():
                 raise ExtensionError(
@@ -178,85 +173,272 @@ class Supervisor:
                 ) from None
             raise
 
-    def _started(self, task: asyncio.Task[Worker]) -> None:
-        self._starting = None
-        if not task.cancelled() and task.exception() is None:
-            self._worker = task.result()
-            self._state, self._reason = "active", ""
-            self._worker.ended.add_done_callback(self._worker_ended)
+    async def begin(self, numbers: Iterable[int]) -> None:
+        """Start workers together.
 
-    async def _start(self, *, activate: bool) -> Worker:
+        Args:
+            numbers: Which ones; none of these runs.
+
+        Raises:
+            ExtensionError: One does not start; the others may run.
+        """
+        await asyncio.gather(*(self.start(number) for number in numbers))
+
+    async def check_health(self) -> None:
+        """Ask each worker how it is.
+
+        Raises:
+            ExtensionError: SYM-E049, one is not well, or does not say.
+        """
+        for worker in list(self.workers.values()):
+            problem = await self.problem(worker)
+            if problem:
+                raise ExtensionError(
+                    f"{self.spec.id!r} is not well: {problem}",
+                    code="SYM-E049",
+                    hint="Its `symphony_health` says so.",
+                    details={"extension": self.spec.id},
+                )
+
+    async def problem(self, worker: Worker) -> str:
+        """What the extension says is wrong with it, where it has the hook for that; empty where nothing is.
+
+        Args:
+            worker: Which of its workers is asked.
+        """
+        if not self.implements("symphony_health"):
+            return ""
+        try:
+            return await worker.health()
+        except SymphonyError as error:
+            return str(error.message)
+
+    def implements(self, hook: str) -> bool:
+        """Whether the extension has a hook.
+
+        Args:
+            hook: Its name.
+        """
+        return self.contributions is not None and hook in self.contributions.hooks
+
+    def start(self, number: int) -> asyncio.Task[Worker]:
+        """Start a worker, unless it is being started.
+
+        Args:
+            number: Which one; none of this number runs.
+        """
+        starting = self._starting.get(number)
+        if starting is None:
+            starting = asyncio.get_running_loop().create_task(self._start(number, activate=True))
+            self._starting[number] = starting
+            starting.add_done_callback(lambda task: self._started(number, task))
+        return starting
+
+    async def stop(self) -> None:
+        """Run the hooks `deactivate` and `unload` in each worker and end it; nothing where none runs."""
+        await see_through(self._stop())
+
+    async def rest(self) -> None:
+        """Stop, until it is needed."""
+        await self.stop()
+        self._state = "resolved"
+
+    def close(self) -> None:
+        """Start none any more, whoever waits for one."""
+        self._closed = True
+
+    async def _stop(self) -> None:
+        starting = list(self._starting.values())
+        for task in starting:
+            task.cancel()
+        if starting:
+            await asyncio.wait(starting)
+        workers = list(self.workers.values())
+        self.workers.clear()
+        if workers:
+            await asyncio.gather(*(self.retire(worker) for worker in workers))
+            self._state = "unloaded"
+
+    async def retire(self, worker: Worker) -> None:
+        """Run the hooks `deactivate` and `unload` in a worker and end it.
+
+        Args:
+            worker: A worker; it is none of `workers` any more from now on.
+        """
+        self.workers.pop(worker.number, None)
+        try:
+            for step in ("deactivate", "unload"):
+                try:
+                    await worker.step(step, STEP_TIMEOUT)
+                except SymphonyError as error:
+                    self._sink(self.spec.id, "error", f"{step} failed: {error}")
+                    if isinstance(error, PeerGone | DeadlineExceeded):
+                        break
+        finally:
+            await worker.stop()
+
+    def _started(self, number: int, task: asyncio.Task[Worker]) -> None:
+        del self._starting[number]
+        if not task.cancelled() and task.exception() is None:
+            worker = self.workers[number] = task.result()
+            self._state, self._reason = "active", ""
+            worker.ended.add_done_callback(lambda ended: self._ended(worker, ended))
+        self._on_change()
+
+    async def _start(self, number: int, *, activate: bool) -> Worker:
+        if self._closed:
+            raise ExtensionError(
+                f"{self.spec.id!r} is not started any more: Symphony is ending", code="SYM-E036"
+            )
         if self._state == "quarantined":
-            raise self._quarantined()
+            self._check_quarantine()
         if self._failure is not None:
             raise error_from_payload(self._failure.payload())
-        await self._back_off()
+        spec = await self._permitted(activate=activate)
+        if self._to_replace:
+            self._to_replace -= 1
+            self.restarts += 1
+        if delay := self._crashes.delay():
+            await asyncio.sleep(delay)
+        began = time.monotonic()
         log = WorkerLog(self.spec.id, self._sink)
-        requests = ArtifactRequests(self.spec.id, self._artifacts)
+        broker = self._broker(spec, activate=activate)
         limit = self.spec.limits.load_timeout
         worker: Worker | None = None
         ready = False
+        on_denied = partial(self._denied, asyncio.get_running_loop())
         try:
             async with asyncio.timeout(limit):
-                worker = await Worker.start(self.spec, requests, log)
+                worker = await Worker.start(
+                    spec, number, broker, log, self._on_answers, self._launcher, on_denied
+                )
                 await self._load(worker, activate=activate)
             ready = True
         except PeerGone as error:
-            self._crashed(error.message)
+            cause = error.details.get("cause", "exit")
+            self._crashed(error.message, _exit(cause, error.message, self.spec.id, number), loading=True)
             raise self._not_started(error.message, "SYM-E030") from error
         except TimeoutError as error:
             text = f"the worker of {self.spec.id!r} was not ready within {limit:g} s"
             if worker is not None:
-                worker.kill("was too slow to load")
-                text = f"{text}; {(await worker.ended).last_words}".removesuffix("; ")
-            self._crashed(text)
+                worker.kill("load-timeout", "was too slow to load")
+                text = f"{text}; {(await asyncio.shield(worker.ended)).last_words}".removesuffix("; ")
+            self._crashed(text, _exit("load-timeout", text, self.spec.id, number), loading=True)
             raise self._not_started(text, "SYM-E031") from error
+        except SymphonyError as error:
+            if self.workers:  # others serve: this one is all that is missing
+                self._sink(self.spec.id, "warning", f"worker {number} did not start: {error}")
+            else:
+                self._failure = error
+                self._state, self._reason = "failed", str(error)
+            raise
+        except asyncio.CancelledError:
+            if worker is not None:
+                worker.kill("host", "was stopped by the host while it started")
+            raise
+        finally:
+            if worker is None:
+                broker.close()
+            elif not ready:
+                await worker.stop()
+        self.start_seconds = time.monotonic() - began
+        return worker
+
+    async def _permitted(self, *, activate: bool) -> WorkerSpec:
+        """The extension with what it may do; one that is only asked what it contributes may do nothing."""
+        if self._authority is None:
+            return self.spec
+        try:
+            uses = await asyncio.to_thread(self._authority.inspect, self.spec)
         except SymphonyError as error:
             self._failure = error
             self._state, self._reason = "failed", str(error)
             raise
-        except asyncio.CancelledError:
-            if worker is not None:
-                worker.kill("was stopped by the host while it started")
-            raise
-        finally:
-            if worker is not None and not ready:
-                await worker.stop()
-        return worker
+        for use in uses:
+            self._sink(self.spec.id, "debug", f"{use.file}:{use.line}: {use.what} is perhaps not declared")
+        return self._authority.admit(self.spec) if activate else replace(self.spec, permissions=())
+
+    def _denied(self, loop: asyncio.AbstractEventLoop, extension: str, syscall: str, count: int) -> None:
+        """Record that a worker was refused system calls; called in a thread."""
+        level: LogLevel = "warning"
+        text = f"it was refused the system call {syscall}{f', {count} times' if count > 1 else ''}"
+        try:
+            if self._authority is not None:
+                self._authority.on_denied(extension, syscall, count)
+        except SymphonyError as error:
+            level, text = "error", f"{text}, which cannot be recorded: {error}"
+        with suppress(RuntimeError):  # the loop was closed: nobody listens any more
+            loop.call_soon_threadsafe(self._sink, extension, level, text)
+
+    def _broker(self, spec: WorkerSpec, *, activate: bool) -> Broker:
+        if self._authority is None or not activate:
+            return Broker(spec, self._artifacts, models=self._models)
+        reach, check = self._authority.reach(spec.id), self._authority.gate(spec.id).require
+        return Broker(spec, self._artifacts, declared=reach, check=check, models=self._models)
 
     async def _load(self, worker: Worker, *, activate: bool) -> None:
         loaded = await worker.load()
-        _check_namespace(self.spec.id, loaded)
+        _check_contributions(self.spec.id, loaded)
         self.contributions = loaded
-        self._state = "loaded"
+        self._state = "active" if self.workers else "loaded"
         self._on_loaded(self.spec, self.contributions)
         if activate:
-            await worker.step("load")
-            await worker.step("activate")
+            for step in ("load", "activate"):
+                if self.implements(f"symphony_{step}"):
+                    await worker.step(step)
 
-    async def _back_off(self) -> None:
-        recent = [moment for moment in self._crashes if time.monotonic() - moment < RESTART_WINDOW]
-        if self._state == "failed":
-            self._restarts += 1
-        if len(recent) > 1:
-            due = recent[-1] + BACKOFF * 2 ** (len(recent) - 2)
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-
-    def _worker_ended(self, ended: asyncio.Task[Fate]) -> None:
+    def _ended(self, worker: Worker, ended: asyncio.Task[Fate]) -> None:
         if ended.cancelled():  # the event loop ends, and nobody has stopped the extensions first
             return
-        if self._worker is not None and self._worker.ended is ended:
-            self._worker = None
-            self._crashed(f"the worker of {self.spec.id!r} {ended.result().text}")
+        fate = ended.result()
+        if self.workers.get(worker.number) is worker:  # nobody meant it to end in order
+            del self.workers[worker.number]
+            if worker.blameless:
+                self._sink(self.spec.id, "warning", f"the worker {worker.place} {fate.text}")
+            else:
+                self._crashed(f"the worker of {self.spec.id!r} {fate.text}", fate.exit(worker.place))
+        worker.end_calls(fate)
+        self._on_change()
 
-    def _crashed(self, text: str) -> None:
-        now = time.monotonic()
-        self._crashes.append(now)
-        self._state, self._reason = "failed", text
-        if len(self._crashes) > RESTARTS and now - self._crashes[0] < RESTART_WINDOW:
-            self._state = "quarantined"
-            self._reason = f"crashed {len(self._crashes)} times within {RESTART_WINDOW:g} s; at last {text}"
-        self._sink(self.spec.id, "error", self._reason)
+    def _crashed(self, text: str, exit: WorkerExit, *, loading: bool = False) -> None:
+        self._crashes.crashed(loading=loading)
+        self.exits.append(exit)
+        self._to_replace += 1
+        if not self.workers:  # with others that run, only the log says so
+            self._state, self._reason = "failed", text
+        if self._crashes.exhausted():
+            self._quarantine(f"{self._how_often()}; at last {text}")
+        self._sink(self.spec.id, "error", self._reason or text)
+
+    def _how_often(self) -> str:
+        times = sum(time.time() - exit.at < RESTART_WINDOW for exit in self.exits)
+        return "crashed again" if times == 1 else f"crashed {times} times within {RESTART_WINDOW:g} s"
+
+    def _quarantine(self, reason: str) -> None:
+        self._state, self._reason = "quarantined", reason
+        for worker in self.workers.values():
+            worker.kill("host", "was stopped: its extension is quarantined", wanted=True)
+        if self.quarantine is not None:
+            try:
+                self.quarantine.put(self.spec.id, self.fingerprint, reason)
+            except OSError as error:
+                self._sink(self.spec.id, "warning", f"its quarantine cannot be remembered: {error}")
+            else:
+                self._remembered = reason
+
+    def _check_quarantine(self) -> None:
+        """Raise, unless somebody has lifted the quarantine meanwhile; then there is one try."""
+        lifted = self._remembered and self.quarantine and not self.quarantine.reason(self.spec.id)
+        if not lifted:
+            raise ExtensionError(
+                f"{self.spec.id!r} is quarantined: it {self._reason}",
+                code="SYM-E032",
+                hint=f"Mend or update the extension; `symphony reload {self.spec.id}` gives it one more try.",
+                details={"extension": self.spec.id},
+            )
+        self._remembered = ""
+        self._crashes = Restarts(one_try=True)
+        self._state, self._reason = "resolved", ""
 
     def _not_started(self, text: str, code: str) -> ExtensionError:
         return ExtensionError(
@@ -266,17 +448,26 @@ class Supervisor:
             details={"extension": self.spec.id},
         )
 
-    def _quarantined(self) -> ExtensionError:
-        return ExtensionError(
-            f"{self.spec.id!r} is quarantined: it {self._reason}",
-            code="SYM-E032",
-            hint="Mend or update the extension and start Symphony again.",
-            details={"extension": self.spec.id},
-        )
+
+def _exit(cause: ExitCause, text: str, extension: str, number: int) -> WorkerExit:
+    return WorkerExit(cause, text, f"{extension}#{number}", time.time())
 
 
-def _check_namespace(extension: str, loaded: ExtensionLoaded) -> None:
-    """The worker checks it too; but a worker can be made to say anything."""
+def _check_contributions(extension: str, loaded: ExtensionLoaded) -> None:
+    """See that they are its own, which the worker checks too, and few: a worker can be made to say anything."""
+    left: list[Any] = [
+        [port.schema, port.default] for each in loaded.operations for port in (*each.inputs, *each.outputs)
+    ]
+    for found in left:
+        values = found.values() if isinstance(found, dict) else found
+        left += [value for value in values if isinstance(value, dict | list)]
+        if len(left) > CONTAINERS:
+            raise ExtensionError(
+                f"the schemas of {extension!r} have more than {CONTAINERS:,} objects and lists",
+                code="SYM-E053",
+                hint="Annotate the ports with simpler types.",
+                details={"extension": extension},
+            )
     ids = [operation.id for operation in loaded.operations] + [addon.id for addon in loaded.addons]
     for id in ids:
         if not id.startswith(f"{extension}."):

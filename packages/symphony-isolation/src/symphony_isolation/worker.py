@@ -2,34 +2,41 @@
 
 import asyncio
 import signal
-from collections.abc import Callable
-from typing import Final, TypeVar
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 from symphony_ipc import Connection, Endpoint, from_socket
-from symphony_sdk.errors import (
-    Cancelled,
-    DeadlineExceeded,
-    ExtensionError,
-    MalformedMessage,
-    PeerGone,
-    SymphonyError,
-)
+from symphony_sdk.errors import DeadlineExceeded, MalformedMessage, PermissionDenied, SymphonyError
 from symphony_sdk.messages import (
-    CallOperation,
+    CheckHealth,
     Done,
     ExtensionLoaded,
+    HealthReport,
     LifecycleStep,
     LoadExtension,
     LogLine,
-    OperationResult,
     Progress,
+    RestoreState,
+    SavedState,
+    SaveState,
 )
+from symphony_sdk.ports import ExitCause, Pulse
 
-from symphony_isolation.artifact_requests import ArtifactRequests
+from symphony_isolation.broker import Broker
+from symphony_isolation.ending import see_through
+from symphony_isolation.fate import EXIT_GRACE, Fate, Verdict, end
+from symphony_isolation.launcher import Launcher
 from symphony_isolation.process import WorkerProcess
-from symphony_isolation.spec import WorkerSpec
+from symphony_isolation.pulse import judge, look
+from symphony_isolation.sandbox import try_again
+from symphony_isolation.sandbox.confinement import REFUSED
+from symphony_isolation.spec import WorkerSpec, fingerprint
+from symphony_isolation.worker_calls import WorkerCalls
 from symphony_isolation.worker_log import WorkerLog
+
+if TYPE_CHECKING:
+    from symphony_isolation.sandbox.denials import OnDenied
 
 ResponseT = TypeVar("ResponseT", bound=msgspec.Struct)
 
@@ -39,41 +46,23 @@ CANCEL_GRACE: Final = 2.0
 STEP_TIMEOUT: Final = 5.0
 """Seconds that the hooks `deactivate` and `unload` may take each."""
 
-EXIT_GRACE: Final = 1.0
-"""Seconds that a worker without a connection has to exit by itself, and then again after SIGTERM."""
+HEALTH_TIMEOUT: Final = 5.0
+"""Seconds that the hook `health` may take."""
 
+BEAT: Final = 2.0
+"""Seconds between two PINGs to a worker that has calls, and that it has to answer one."""
 
-PROGRESS_INTERVAL: Final = 0.05
-"""Seconds between two reports of the progress of one call; what comes faster than anyone can see is dropped."""
+SILENCE: Final = 60.0
+"""Seconds without an answer after which a worker is killed that does nothing, either."""
 
+FLOOD: Final = 60.0
+"""Seconds without a pause for which one may send or print more than is read."""
 
-class Fate(msgspec.Struct, frozen=True):
-    """How a worker came to its end.
+LIES: Final = 100
+"""Answers to what was never asked, or has been answered, after which one is killed that gives more."""
 
-    Args:
-        text: In words, such as `was killed by SIGSEGV`.
-        exit_code: What it exited with; None where a signal ended it.
-        signal: Name of the signal that ended it; empty where it exited.
-        last_words: The last lines that it printed on stderr.
-    """
-
-    text: str
-    exit_code: int | None
-    signal: str
-    last_words: str
-
-    def error(self, extension: str) -> PeerGone:
-        """This end as the error of a call that was under way.
-
-        Args:
-            extension: Id of the extension.
-        """
-        words = f"; its last words:\n{self.last_words}" if self.last_words else ""
-        return PeerGone(
-            f"the worker of {extension!r} {self.text}{words}",
-            hint="It is started again with the next call.",
-            details={"extension": extension, "exit_code": self.exit_code, "signal": self.signal},
-        )
+REFUSALS: Final = 100
+"""Requests for what no worker may ask after which one that goes on asking is killed; honest code makes none."""
 
 
 class Worker:
@@ -81,65 +70,129 @@ class Worker:
 
     Args:
         spec: Its extension.
+        number: Which of the extension's workers it is, counted from 1.
         process: Its process.
         connection: The connection to it.
-        requests: What it may ask.
+        broker: What it may ask; closed when the worker has ended.
         log: What it says.
+        on_answers: Told when it has ended calls; how many seconds one of each operation ran.
 
     Attributes:
+        number: Which of the extension's workers it is.
+        place: What it is called in events, such as `acme.text#2`.
+        calls: Its calls.
         ended: Gives its fate once it has ended.
-        calls: How many calls it works on.
+        blameless: Whether it was killed because somebody asked for it.
     """
 
     def __init__(
         self,
         spec: WorkerSpec,
+        number: int,
         process: WorkerProcess,
         connection: Connection,
-        requests: ArtifactRequests,
+        broker: Broker,
         log: WorkerLog,
+        on_answers: Callable[[Mapping[str, float]], None],
     ) -> None:
-        self.calls = 0
+        self.number = number
+        self.place = f"{spec.id}#{number}"
+        self.calls = WorkerCalls(
+            spec.id,
+            self.place,
+            fingerprint(spec.fingerprint, spec.version, spec.config),
+            connection,
+            broker.artifacts,
+            on_answers=on_answers,
+            on_breach=connection.abort,
+            on_cancelled=self._expect_end,
+        )
         self._spec = spec
         self._process = process
         self._connection = connection
-        self._requests = requests
+        self._broker = broker
+        broker.attach(connection.abort, self.calls.get)
         self._log = log
-        self._verdict = ""
+        self._verdict: Verdict | None = None
+        self._for_call = False
+        self.blameless = False
         self._loop = asyncio.get_running_loop()
+        self._beating = self._loop.create_task(self._beat())
         self.ended = self._loop.create_task(self._watch())
 
     @classmethod
-    async def start(cls, spec: WorkerSpec, requests: ArtifactRequests, log: WorkerLog) -> "Worker":
+    async def start(
+        cls,
+        spec: WorkerSpec,
+        number: int,
+        broker: Broker,
+        log: WorkerLog,
+        on_answers: Callable[[Mapping[str, float]], None],
+        launcher: Launcher,
+        on_denied: "OnDenied",
+    ) -> "Worker":
         """Start a process and shake hands with it.
 
         Args:
             spec: The extension.
-            requests: What it may ask.
+            number: Which of its workers this is.
+            broker: What it may ask; closed when the worker has ended.
             log: Takes what it says.
+            on_answers: Told when it has ended calls; how many seconds one of each operation ran.
+            launcher: Starts its process.
+            on_denied: Told of the system calls that it is refused, in a thread.
 
         Raises:
             ExtensionError: The process cannot be started.
             PeerGone: It came to its end instead of shaking hands.
         """
 
+        refused = 0
+        worker: Worker | None = None
+
         def heard(message: msgspec.Struct) -> None:
             if isinstance(message, LogLine) and message.level in ("debug", "info", "warning", "error"):
                 log.write(message.level, message.text)  # type: ignore[arg-type]
+            elif isinstance(message, Progress) and worker is not None:
+                worker.calls.progressed(message)
 
-        process, sock = await WorkerProcess.spawn(spec, log)
+        async def answer(message: msgspec.Struct) -> msgspec.Struct:
+            nonlocal refused
+            try:
+                return await broker.answer(message)
+            except SymphonyError as error:
+                refused += error.code == "SYM-E035"
+                if refused > REFUSALS and worker is not None:
+                    worker.kill("permission", f"was killed: it asked for what it may not: {error.message}")
+                raise
+
+        process, sock = await WorkerProcess.spawn(
+            spec, log, launcher, on_denied, broker.descriptors.worker_end
+        )
         endpoint = Endpoint("host", process.token, timeout=spec.limits.load_timeout)
         try:
-            connection = await from_socket(
-                sock, endpoint, accepts=True, handler=requests.answer, on_notify=heard
-            )
+            connection = await from_socket(sock, endpoint, accepts=True, handler=answer, on_notify=heard)
         except BaseException as error:
             reason = error if isinstance(error, SymphonyError) else None
-            fate = await _end(process, log, reason)
             if reason is None:
+                await process.kill()
                 raise
+            fate = await see_through(end(process, log, reason))
+            if process.returncode == REFUSED:
+                try_again()
+                raise PermissionDenied(
+                    f"the worker of {spec.id!r} was refused its sandbox: {fate.last_words}",
+                    code="SYM-P021",
+                    hint="`symphony doctor` tries each layer of the sandbox and says what is missing.",
+                    details={"extension": spec.id},
+                ) from error
             raise fate.error(spec.id) from error
-        return cls(spec, process, connection, requests, log)
+        worker = cls(spec, number, process, connection, broker, log, on_answers)
+        try:
+            await broker.open_proxy()
+        except MalformedMessage as breach:
+            connection.abort(breach)
+        return worker
 
     @property
     def pid(self) -> int:
@@ -182,113 +235,105 @@ class Worker:
         """
         await self._request(LifecycleStep(step), Done, timeout=timeout)
 
-    async def call(
-        self,
-        message: CallOperation,
-        *,
-        timeout: float | None,
-        idempotency_key: str,
-        on_progress: Callable[[Progress], None] | None,
-    ) -> OperationResult:
-        """Run an operation.
-
-        Args:
-            message: The call.
-            timeout: Seconds; None for no bound.
-            idempotency_key: Names the attempt.
-            on_progress: Takes what the operation says of its progress, the first of what comes too fast.
+    async def health(self) -> str:
+        """What its extension says is wrong with it; empty where nothing is.
 
         Raises:
-            SymphonyError: The operation failed.
-            DeadlineExceeded: `timeout` passed.
+            SymphonyError: The hook raised, or did not answer in time.
             PeerGone: The worker came to its end.
         """
-
-        told = -PROGRESS_INTERVAL
-
-        def notified(message: msgspec.Struct) -> None:
-            nonlocal told
-            now = self._loop.time()
-            if on_progress and isinstance(message, Progress) and now - told >= PROGRESS_INTERVAL:
-                told = now
-                on_progress(message)
-
-        self.calls += 1
-        self._requests.begin(message.run, message.node)
         try:
-            return await self._request(
-                message, OperationResult, timeout=timeout, idempotency_key=idempotency_key, on_notify=notified
-            )
-        except Cancelled as error:
-            raise ExtensionError(
-                f"{self._spec.id!r} gave {message.operation!r} up, and nobody had asked it to",
-                code="SYM-E014",
-                hint="An operation must not raise Cancelled, or cancel its own task, by itself.",
-                traceback=error.traceback,
-            ) from error
-        finally:
-            self.calls -= 1
-            self._requests.end(message.run, message.node)
+            return (await self._request(CheckHealth(), HealthReport, timeout=HEALTH_TIMEOUT)).problem
+        except DeadlineExceeded as error:
+            raise DeadlineExceeded(f"symphony_health did not end within {HEALTH_TIMEOUT:g} s") from error
 
-    async def ping(self, timeout: float) -> float | None:
-        """Seconds until it answered; None where it did not.
+    async def save_state(self) -> bytes:
+        """The state of its extension.
+
+        Raises:
+            SymphonyError: The hook raised, or gave none.
+            PeerGone: The worker came to its end.
+        """
+        return (await self._request(SaveState(), SavedState, timeout=STEP_TIMEOUT)).data
+
+    async def restore_state(self, version: str, data: bytes) -> None:
+        """Have its extension take a state over.
+
+        Args:
+            version: Version of the extension that saved it.
+            data: What that gave.
+
+        Raises:
+            SymphonyError: The hook raised.
+            PeerGone: The worker came to its end.
+        """
+        await self._request(RestoreState(version, data), Done, timeout=STEP_TIMEOUT)
+
+    async def ping(self, timeout: float) -> float | Pulse | None:
+        """Seconds until it answered; what it does where it did not, and None where that is not known.
 
         Args:
             timeout: Seconds to wait.
         """
+        before = look(self.pid)
         try:
             return await self._connection.ping(timeout)
         except SymphonyError:
-            return None
+            return judge(before, look(self.pid))
 
     async def stop(self) -> None:
-        """End it in order, or by force where it does not follow; leaves no process behind."""
-        self._verdict = self._verdict or "was stopped by the host"
+        """End it in order, or by force where it does not follow; leaves no process behind, also if cancelled."""
+        self._verdict = self._verdict or Verdict("host", "was stopped by the host")
+        await see_through(self._close())
+
+    def kill(self, cause: ExitCause, text: str, *, for_call: bool = False, wanted: bool = False) -> None:
+        """End it at once.
+
+        Args:
+            cause: Why, for programs.
+            text: Why, as it is told to those who wait for it.
+            for_call: Whether it dies of a call that nobody waits for any more: the others are lost, not failed.
+            wanted: Whether somebody asked for it: the extension did nothing wrong.
+        """
+        if not self._verdict:
+            self._verdict, self._for_call, self.blameless = Verdict(cause, text), for_call, wanted
+        self._process.signal(signal.SIGKILL)
+
+    def end_calls(self, fate: Fate) -> None:
+        """Tell those who wait for its calls that it has ended.
+
+        Args:
+            fate: How.
+        """
+        self.calls.end(fate.error(self._spec.id).payload(), lost=self._for_call)
+
+    async def _close(self) -> None:
         if self.usable:
             await self._connection.close()
         await self.ended
 
-    def kill(self, verdict: str) -> None:
-        """End it at once.
-
-        Args:
-            verdict: Why, as it is told to those who wait for it.
-        """
-        self._verdict = self._verdict or verdict
-        self._process.signal(signal.SIGKILL)
-
     async def _request(
-        self,
-        message: msgspec.Struct,
-        response: type[ResponseT],
-        *,
-        timeout: float | None = None,
-        idempotency_key: str = "",
-        on_notify: Callable[[msgspec.Struct], None] | None = None,
+        self, message: msgspec.Struct, response: type[ResponseT], *, timeout: float | None = None
     ) -> ResponseT:
         try:
-            return await self._connection.request(
-                message, response, timeout=timeout, idempotency_key=idempotency_key, on_notify=on_notify
-            )
-        except asyncio.CancelledError:
-            self._expect_answer()
-            raise
+            return await self._connection.request(message, response, timeout=timeout)
         except SymphonyError as error:
             if not self.usable:
                 fate = await asyncio.shield(self.ended)
                 raise fate.error(self._spec.id) from error
-            if isinstance(error, DeadlineExceeded):
-                self._expect_answer()
             error.details["extension"] = self._spec.id
             raise
 
-    def _expect_answer(self) -> None:
-        self._loop.call_later(CANCEL_GRACE, self._kill_if_stuck)
+    def _expect_end(self, number: int) -> None:
+        self._loop.call_later(CANCEL_GRACE, self._kill_if_stuck, number)
 
-    def _kill_if_stuck(self) -> None:
-        since = self._connection.abandoned_since
-        if since is not None and self._loop.time() - since >= CANCEL_GRACE:
-            self.kill(f"was killed: it did not end a call within {CANCEL_GRACE:g} s of being told to")
+    def _kill_if_stuck(self, number: int) -> None:
+        if number in self.calls:
+            self.kill(
+                "stuck",
+                f"was killed: it did not end a call within {CANCEL_GRACE:g} s of being told to",
+                for_call=True,
+            )
 
     async def _watch(self) -> Fate:
         exited = self._loop.create_task(self._process.wait())
@@ -299,40 +344,30 @@ class Worker:
         ):  # what it sent last is still to be read; a process that it left may hold the socket
             await asyncio.wait((closed,), timeout=EXIT_GRACE)
             await self._connection.close()
-        fate = await _end(self._process, self._log, await closed, self._verdict)
+        self._broker.close()
+        self._beating.cancel()
+        fate = await end(self._process, self._log, await closed, self._verdict)
         await exited
+        if self._process.orphaned and not self._verdict:
+            self.blameless = True
         return fate
 
-
-async def _end(
-    process: WorkerProcess, log: WorkerLog, reason: SymphonyError | None, verdict: str = ""
-) -> Fate:
-    """Make sure that a process has ended, and say how it did.
-
-    Args:
-        process: The process; its connection is closed.
-        log: What it said.
-        reason: Why its connection was closed.
-        verdict: Why the host ended it; empty where it did not.
-    """
-    if isinstance(reason, MalformedMessage):
-        process.signal(signal.SIGKILL)
-        verdict = verdict or f"broke the protocol: {reason.message}"
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        if await process.wait(EXIT_GRACE):
-            break
-        verdict = verdict or f"closed its connection and went on running ({reason})"
-        process.signal(number)
-    else:
-        await process.wait()
-    code = process.returncode
-    name = _signal_name(-code) if code < 0 else ""
-    text = verdict or (f"was killed by {name}" if name else f"ended by itself with exit code {code}")
-    return Fate(text, None if name else code, name, log.last_words)
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # real-time signals have none
-        return f"signal {number}"
+    async def _beat(self) -> None:
+        """See that it is no nuisance, and gives a sign of life while it has calls: answers, or uses the processor."""
+        alive = self._loop.time()
+        while True:
+            await asyncio.sleep(BEAT)
+            if self._connection.flooded > FLOOD:
+                self.kill("flood", f"was killed: for {FLOOD:g} s it sent more messages than are read")
+            if self._process.flooded > FLOOD:
+                self.kill("flood", f"was killed: for {FLOOD:g} s it printed more than is read")
+            if (lies := self._connection.counters.unknown) > LIES:
+                text = f"it gave {lies:,} answers to what was not asked or was answered before"
+                self._connection.abort(MalformedMessage(text, details={"extension": self._spec.id}))
+            pulse = await self.ping(BEAT) if self.calls.busy else None
+            if pulse not in ("blocked", "stopped"):
+                alive = self._loop.time()
+            elif self._loop.time() - alive > SILENCE:
+                self.kill(
+                    "heartbeat", f"was killed: it gave no sign of life for {SILENCE:g} s and was {pulse}"
+                )

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from symphony_ipc.throttle import Throttle
 from symphony_sdk.extension.context import LogLevel
 
 LINE_LIMIT: Final = 4096
@@ -112,15 +113,18 @@ class PrintedLines(asyncio.Protocol):
         self._stream = stream
         self._log = log
         self._rest = b""
-        self._read = 0
-        self._loop = asyncio.get_running_loop()
-        self._resuming: asyncio.TimerHandle | None = None
+        self._throttle = Throttle(BYTES_PER_SECOND, log.flush)
         self._transport: asyncio.ReadTransport
+
+    @property
+    def flooded(self) -> float:
+        """Seconds that more than is read was printed; 0 where it is not."""
+        return self._throttle.flooded
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The stream is open."""
         assert isinstance(transport, asyncio.ReadTransport)  # noqa: S101 - it is made by connect_read_pipe
-        self._transport = transport
+        self._transport = self._throttle.transport = transport
 
     def data_received(self, data: bytes) -> None:
         """Cut what came in; stop reading for a while where it is too much."""
@@ -128,16 +132,11 @@ class PrintedLines(asyncio.Protocol):
         for line in lines:
             self._print(line)
         self._rest = rest[: 4 * LINE_LIMIT]
-        self._read += len(data)
-        if self._resuming is None:
-            self._resuming = self._loop.call_later(_WINDOW, self._resume)
-        if self._read > BYTES_PER_SECOND:
-            self._transport.pause_reading()
+        self._throttle.count(len(data))
 
     def connection_lost(self, error: Exception | None) -> None:
         """The stream is closed by all who had it."""
-        if self._resuming is not None:
-            self._resuming.cancel()
+        self._throttle.stop()
         self._print(self._rest)
         self._log.flush()
         self.ended.set()
@@ -148,12 +147,6 @@ class PrintedLines(asyncio.Protocol):
 
     def _print(self, line: bytes) -> None:
         self._log.print(self._stream, line[: 4 * LINE_LIMIT].decode(errors="replace"))
-
-    def _resume(self) -> None:
-        self._resuming = None
-        self._read = 0
-        self._log.flush()
-        self._transport.resume_reading()
 
 
 def printable(text: str) -> str:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from symphony_sdk.contributions import AddonSpec as AddonSpec
     from symphony_sdk.contributions import ArtifactRef as ArtifactRef
     from symphony_sdk.contributions import CommandSpec as CommandSpec
+    from symphony_sdk.contributions import ModelInfo as ModelInfo
     from symphony_sdk.contributions import OperationSpec as OperationSpec
     from symphony_sdk.contributions import PanelSpec as PanelSpec
     from symphony_sdk.contributions import PortSpec as PortSpec
@@ -59,7 +60,16 @@ if TYPE_CHECKING:
         on_deactivate as on_deactivate,
     )
     from symphony_sdk.markers import (
+        on_health as on_health,
+    )
+    from symphony_sdk.markers import (
         on_load as on_load,
+    )
+    from symphony_sdk.markers import (
+        on_restore_state as on_restore_state,
+    )
+    from symphony_sdk.markers import (
+        on_save_state as on_save_state,
     )
     from symphony_sdk.markers import (
         on_unload as on_unload,
@@ -95,6 +105,9 @@ if TYPE_CHECKING:
         provides_message_types as provides_message_types,
     )
     from symphony_sdk.markers import (
+        provides_observers as provides_observers,
+    )
+    from symphony_sdk.markers import (
         provides_operators as provides_operators,
     )
     from symphony_sdk.markers import (
@@ -119,6 +132,7 @@ if TYPE_CHECKING:
     from symphony_sdk.providers import Editor as Editor
     from symphony_sdk.providers import Executor as Executor
     from symphony_sdk.providers import FrontendCommand as FrontendCommand
+    from symphony_sdk.providers import Observer as Observer
     from symphony_sdk.providers import PitComponent as PitComponent
     from symphony_sdk.providers import Services as Services
     from symphony_sdk.providers import Transport as Transport
@@ -131,6 +145,7 @@ _HOME = {
         "AddonSpec",
         "ArtifactRef",
         "CommandSpec",
+        "ModelInfo",
         "OperationSpec",
         "PanelSpec",
         "PortSpec",
@@ -140,6 +155,7 @@ _HOME = {
     "extension": ("Addon", "Context", "Instrument", "Operator", "operator"),
     "formats": ("ExportedWorkflow", "FormatNote", "ImportedWorkflow", "NodeMapping", "WorkflowFormat"),
     "markers": (
+        "on_health",
         "hookimpl",
         "observes_events",
         "on_activate",
@@ -156,11 +172,14 @@ _HOME = {
         "provides_executors",
         "provides_instruments",
         "provides_message_types",
+        "provides_observers",
         "provides_operators",
         "provides_pit_components",
         "provides_transports",
         "provides_workflow_formats",
         "provides_workflow_templates",
+        "on_restore_state",
+        "on_save_state",
     ),
     "messages": ("message",),
     "providers": (
@@ -171,6 +190,7 @@ _HOME = {
         "Editor",
         "Executor",
         "FrontendCommand",
+        "Observer",
         "PitComponent",
         "Services",
         "Transport",

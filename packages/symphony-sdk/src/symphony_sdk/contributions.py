@@ -40,6 +40,11 @@ class OperationSpec(msgspec.Struct, frozen=True, omit_defaults=True):
         description: First paragraph of its docstring.
         version: Version of the operation's meaning, counted from 1; part of every cache key.
         idempotent: Whether running it twice with the same inputs is the same as once.
+        short: Whether a call takes well under a millisecond and waits for nothing.
+        pure: Whether the result depends on nothing but the inputs, the extension and its settings, so that an
+            earlier one may stand in for a call. None: so it is if the extension asks for no permission but models.
+        chains: Whether its calls may follow others on the same thread: those of a plain function, in a worker that
+            knows how.
     """
 
     id: str
@@ -50,6 +55,31 @@ class OperationSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     description: str = ""
     version: int = 1
     idempotent: bool = True
+    short: bool = False
+    pure: bool | None = None
+    chains: bool = False
+
+
+class ModelInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A model as the code of other extensions sees it: an instrument without its code.
+
+    Args:
+        name: Its name, the id of the instrument's operation.
+        extension: Id of the extension that provides it.
+        inputs: Its input ports in the order of the parameters.
+        outputs: Its output ports.
+        title: A few words for people.
+        description: First paragraph of its docstring.
+        version: Version of its meaning, counted from 1.
+    """
+
+    name: str
+    extension: str
+    inputs: tuple[PortSpec, ...] = ()
+    outputs: tuple[PortSpec, ...] = ()
+    title: str = ""
+    description: str = ""
+    version: int = 1
 
 
 class PanelSpec(msgspec.Struct, frozen=True, omit_defaults=True):

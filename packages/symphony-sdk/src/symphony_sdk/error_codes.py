@@ -175,8 +175,9 @@ CATALOGUE: dict[str, ErrorCode] = {
     ),
     "SYM-E032": ErrorCode(
         "Extension is quarantined",
-        "The worker of an extension crashed four times within a minute, so it is started no more until Symphony "
-        "is started again. The message says how it crashed last.",
+        "The worker of an extension crashed four times within a minute, so it is started no more, however "
+        "often Symphony is started, until its code or its settings change. The message says how it crashed last. "
+        "`symphony reload EXTENSION` or `symphony enable EXTENSION` gives it one more try.",
     ),
     "SYM-E033": ErrorCode(
         "Extension is unknown",
@@ -196,6 +197,53 @@ CATALOGUE: dict[str, ErrorCode] = {
         "Extension was stopped",
         "A call came while the extension, or Symphony itself, was being stopped.",
     ),
+    "SYM-E044": ErrorCode(
+        "No workers on this platform",
+        "Symphony cannot start the process of an extension on Windows so far: a worker is handed its sockets when it "
+        "is started, which Windows does in another way. The limits of a job object are made for it, and nothing runs "
+        "without them. Run Symphony in the Windows Subsystem for Linux.",
+    ),
+    "SYM-E045": ErrorCode(
+        "Model failed",
+        "An extension ran a model of another extension with `ctx.models`, and that failed: its code raised, its process "
+        "died, the inputs do not fit its ports, or its extension cannot be used. The message names the model and has "
+        "what it said; `details` has the code of that.",
+    ),
+    "SYM-E047": ErrorCode(
+        "Extension was not reloaded",
+        "New processes of an extension were started with its code as it is now, and did not come up: the code raised, "
+        "the extension said that it is not well, or the state of the old one could not be taken over. Nothing was "
+        "lost: the old processes go on with the code that they have. Mend what the message says and reload again.",
+    ),
+    "SYM-E048": ErrorCode(
+        "Extension cannot be reloaded",
+        'The extension runs in the host itself, as its `runs = "host"` says, and Python cannot take a module out of a '
+        "process that runs. Start Symphony again.",
+    ),
+    "SYM-E049": ErrorCode(
+        "Extension is not well",
+        "The extension's own `symphony_health` says that it cannot do its work, raised an error, or did not answer in "
+        "time. The message has what it said.",
+    ),
+    "SYM-E050": ErrorCode(
+        "State cannot be handed over",
+        "When an extension is reloaded, its `symphony_save_state` hands at most 8 MiB of bytes to the new process. It "
+        "returned something else or too much.",
+    ),
+    "SYM-E051": ErrorCode(
+        "Symphony does not answer",
+        "A process of Symphony that runs did not take the command within ten seconds. It may be stopped or very busy.",
+    ),
+    "SYM-E052": ErrorCode(
+        "Nothing to develop here",
+        "`symphony dev` takes the id of an installed extension, or a folder with the code of one that is installed in "
+        "editable form (`pip install -e FOLDER`), so that Symphony runs the files that you edit.",
+    ),
+    "SYM-E053": ErrorCode(
+        "Contributions are too large",
+        "The JSON Schemas of the ports that an extension contributes have more objects and lists in all than the host "
+        "keeps of one extension. Annotate ports with simpler types.",
+    ),
     "SYM-E080": ErrorCode(
         "Added command cannot be imported",
         "An extension added a command to `symphony`, and importing that command failed. All other commands work; "
@@ -211,6 +259,31 @@ CATALOGUE: dict[str, ErrorCode] = {
         "Configuration file cannot be read",
         "The file that `--config` or `SYMPHONY_CONFIG` names is not there, or a configuration file cannot be "
         "read or is not TOML. The message names the line and column where the reader gave up.",
+    ),
+    "SYM-C030": ErrorCode(
+        "Setting of the telemetry cannot be used",
+        "A setting of symphony.telemetry has the right type, but is no address of this machine, no URL, or no list of "
+        "headers. Runs go on; nothing is told of them until it is mended.",
+    ),
+    "SYM-C031": ErrorCode(
+        "Address for metrics is taken",
+        "Metrics for Prometheus are served by each process that runs something, and another one has the address of the "
+        "setting `prometheus` already. The run goes on; give each process an address of its own, or use `textfile`.",
+    ),
+    "SYM-C032": ErrorCode(
+        "OpenTelemetry is not installed",
+        "The setting `otlp` of symphony.telemetry asks for traces and metrics by OpenTelemetry, whose libraries are no "
+        "part of a plain installation. Install `symphony-telemetry[otel]`.",
+    ),
+    "SYM-C033": ErrorCode(
+        "File of metrics cannot be written",
+        "The file that the setting `textfile` of symphony.telemetry names cannot be written: its folder is missing, "
+        "may not be written to, or is full. Runs go on; the next look at them tries again.",
+    ),
+    "SYM-C035": ErrorCode(
+        "Timeline cannot be written",
+        "The picture of a run could not be saved: the folder is missing or may not be written to, or the disk is "
+        "full. The run itself is not affected. Name another file: `symphony runs timeline RUN -o FILE`.",
     ),
     "SYM-C040": ErrorCode(
         "Command line is wrong",
@@ -673,6 +746,68 @@ CATALOGUE: dict[str, ErrorCode] = {
         "Nodes of a sub-workflow, of an iteration of a loop or of an item of a map failed, and with them the node that "
         "runs it. The message names them. Mend the cause, then resume the run: what has completed is kept.",
     ),
+    "SYM-R088": ErrorCode(
+        "Call was lost with its place again and again",
+        "A call was made four times in a row, and each time the worker process or the machine where it ran was gone "
+        "before it ended. Often it is the call itself that ends it, such as by taking more memory than there is. The "
+        "message names the places; `symphony doctor` and the log of the extension say more.",
+    ),
+    "SYM-R089": ErrorCode(
+        "Node took too long, and its executor let it",
+        "The `timeout` of a node passed, its executor did nothing about that for another 5 seconds, and the call was "
+        "stopped by force. Raise the `timeout`, or let the operation do less at a time.",
+    ),
+    "SYM-R090": ErrorCode(
+        "Node was silent for too long",
+        "A node has an `idle_timeout`, and its operation reported nothing for so long. It was told to stop, and after 5 "
+        "seconds by force. Let the operation call `ctx.progress` or `ctx.heartbeat` while it works, or raise the "
+        "`idle_timeout`.",
+    ),
+    "SYM-R091": ErrorCode(
+        "Run took too long",
+        "The run was started with a timeout, and that passed; pauses, and the time for which no process worked on it, do "
+        "not count. What has completed is kept: `symphony resume` gives the run as much time again.",
+    ),
+    "SYM-R092": ErrorCode(
+        "Policy of a run cannot be obeyed",
+        "A run was to be started with a timeout, a concurrency or a weight that makes no sense. The message says which. "
+        "Nothing was started.",
+    ),
+    "SYM-R100": ErrorCode(
+        "Run may still go on",
+        "Only the log of a run that is completed or cancelled, and on which nobody works, is compacted. Wait for its "
+        "end, or cancel it.",
+    ),
+    "SYM-R120": ErrorCode(
+        "Library of an engine is not installed",
+        "The package of an executor is light by itself; the library that it stands on, such as Dask, is an extra. "
+        "The hint has the command that installs it.",
+    ),
+    "SYM-R121": ErrorCode(
+        "Cluster cannot be reached",
+        "Nothing answers at the address of the cluster, a cluster could not be started on this machine, or none of "
+        "its machines was ready in time. See that the cluster runs and that the address is right.",
+    ),
+    "SYM-R122": ErrorCode(
+        "Machine has another Symphony",
+        "A machine of the cluster runs another version of Symphony than the host, and takes no calls. The message "
+        "names both. Install the same version on both.",
+    ),
+    "SYM-R123": ErrorCode(
+        "Machine lacks an extension",
+        "An extension that a node uses has to be installed on the machines of the cluster, in the version and with the "
+        "code that the host has. The message says what the machine has instead, and the hint how to install it.",
+    ),
+    "SYM-R124": ErrorCode(
+        "Machine was lost",
+        "The machine that a call ran on was killed, or the connection to it broke. The call runs again on another "
+        "machine where its operation is idempotent; calls on other machines are not touched.",
+    ),
+    "SYM-R125": ErrorCode(
+        "No machine for a call",
+        "All machines of the cluster that could run a call were lost, and none came back in time; the setting "
+        "`patience` of the executor's extension says how long calls wait. See that the machines run, then resume the run.",
+    ),
     # -- A: artifact -------------------------------------------------------------------------------
     "SYM-A001": ErrorCode(
         "Artifact cannot be used",
@@ -739,6 +874,183 @@ CATALOGUE: dict[str, ErrorCode] = {
         "If it should, its author adds the lines that the hint shows to `symphony.toml`, under "
         "`[[permissions.required]]` or `[[permissions.optional]]`. Names and addresses are told apart: a "
         "grant for `*` covers no address. A path with `..` in it is never covered.",
+    ),
+    "SYM-P002": ErrorCode(
+        "Permission not granted",
+        "An extension declares permissions that it cannot work without, and you have not granted them. The message "
+        "lists them. `symphony permissions request EXT` shows each with its risk and reason, `symphony permissions "
+        "grant EXT` grants them. `symphony run` asks for them where it can: not with `--no-input`, `--json` or "
+        "without a terminal.",
+    ),
+    "SYM-P003": ErrorCode(
+        "Optional permission not granted",
+        "An extension used what it declares as optional, and you have not granted it. It goes on without, or its "
+        "call fails. `symphony permissions grant EXT --optional` grants what it declares as optional, too.",
+    ),
+    "SYM-P004": ErrorCode(
+        "Permission denied by the policy",
+        "The administrator's policy, which the setting `permission_policy` names, denies what an extension wants. "
+        "No grant of a user changes that.",
+    ),
+    "SYM-P005": ErrorCode(
+        "Permission denied by you",
+        "You have denied to an extension what it wants. `symphony permissions show EXT` shows what was answered, "
+        "`symphony permissions revoke EXT` forgets it, so that you are asked again.",
+    ),
+    "SYM-P006": ErrorCode(
+        "Update asks for more",
+        "The installed version of an extension declares more than the version whose permissions you accepted, so "
+        "it is not started until you accept. `symphony permissions request EXT` marks what is new; `symphony "
+        "permissions grant EXT` accepts it; or install the version that you had.",
+    ),
+    "SYM-P007": ErrorCode(
+        "Permission policy is broken",
+        "The file that the setting `permission_policy` names is missing, not TOML, or says what no policy can say. "
+        "No extension is started until it is mended: a policy that cannot be read must not allow anything.",
+    ),
+    "SYM-P008": ErrorCode(
+        "Grants cannot be read or kept",
+        "The file with what you have granted to an extension is damaged, or cannot be read or written. Nothing is "
+        "allowed that cannot be looked up. Delete the file that the message names and grant anew.",
+    ),
+    "SYM-P009": ErrorCode(
+        "Permission not declared",
+        "You named a permission that the extension does not declare; only what its manifest declares can be "
+        "granted. `symphony permissions show EXT` lists that.",
+    ),
+    "SYM-P010": ErrorCode(
+        "Undeclared use found in the code",
+        "The extension's own code uses a module or function that needs a permission which its manifest does not "
+        "declare, such as `socket` without a `network` permission. It is refused before it runs, with file and "
+        "line. The author declares the permission with a reason, or takes the use out. This check reads the "
+        "source for plain uses; the sandbox and the broker hold whatever it finds or misses.",
+    ),
+    "SYM-P011": ErrorCode(
+        "Permission reaches too far",
+        "An extension was granted a permission that no sandbox can be opened for: writing to or executing from "
+        "the root of all files, or from where Symphony keeps grants, audit log and other extensions' data. The "
+        "author declares a narrower folder.",
+    ),
+    "SYM-P012": ErrorCode(
+        "Environment too large",
+        "An extension was granted variables of your environment that together hold more than its worker takes, so it "
+        "is not started. Unset the large one, or take the grant back with `symphony permissions revoke EXT`; what is "
+        "large belongs into a file.",
+    ),
+    "SYM-P020": ErrorCode(
+        "Machine offers no such sandbox",
+        "The setting `sandbox` asks for more than the kernel grants here, so no extension is started: none ever runs "
+        "with less than was promised. The message names each layer that is missing and why. The tier `full` needs "
+        "namespaces, which some distributions keep from ordinary users and most containers keep from all; the tier "
+        "`fallback` needs Landlock (Linux 5.13 or newer, switched on) and seccomp, and no rights. `symphony doctor` "
+        "shows each layer.",
+    ),
+    "SYM-P021": ErrorCode(
+        "Sandbox was refused",
+        "The process of an extension could not confine itself, and ended before it ran a line of the extension. The "
+        "message names the layer and what the kernel said. The machine changed since the layers were tried, or a "
+        "limit of the user or of a container was reached, such as the number of namespaces.",
+    ),
+    "SYM-P022": ErrorCode(
+        "Sandbox is unverified",
+        "macOS and Windows have no sandbox that Symphony was seen to hold an extension in: Seatbelt is told what was "
+        "granted, and a job object limits memory, processor time and processes, but neither was ever tried. So only "
+        "extensions that you trust are started there: Symphony's own, and those that the setting `trusted` names. "
+        '`sandbox = "unverified"` starts all of them. `symphony doctor` and `symphony info EXT` list what such a '
+        "sandbox does not enforce.",
+    ),
+    "SYM-P023": ErrorCode(
+        "Path cannot be told to macOS",
+        "The sandbox of macOS is told what an extension may open as a text, and a folder that was granted has a name "
+        "with characters that no such text is made of, such as a line break. The extension is not started, as it "
+        "would have more or less than was granted.",
+    ),
+    "SYM-P030": ErrorCode(
+        "File not reached",
+        "The host opens files for an extension that cannot see them itself. The permission is there, but the system "
+        "refused: the file is missing, or the user's own rights do not reach it. In an extension it arrives as the "
+        "`OSError` that `open` would raise.",
+    ),
+    "SYM-P031": ErrorCode(
+        "Descriptors not taken",
+        "The host sent a worker descriptors that it had asked for, and the worker did not take them, so that they "
+        "stayed open in the kernel. The SDK always takes them: the extension speaks to the host past it. The worker "
+        "was ended.",
+    ),
+    "SYM-P032": ErrorCode(
+        "Path leads elsewhere",
+        "A path that is granted by its name leads out of the granted directory: through a symbolic link, a link of "
+        "`/proc`, or `..`. The host does not follow it, whatever it leads to. The extension is to give the path "
+        "itself, and a permission has to cover it. On systems without `openat2` no symbolic link beneath a granted "
+        "directory is followed.",
+    ),
+    "SYM-P033": ErrorCode(
+        "No regular file",
+        "An extension asked the host for a pipe, a socket or a device, or to rename a directory. The first three act "
+        "when they are opened, and a directory would take what is in it to where other permissions hold.",
+    ),
+    "SYM-P034": ErrorCode(
+        "Name leads to an inner address",
+        "A host that an extension may connect to has an address of the user's machine, of a private network, of the "
+        "local link or of another special purpose. Whoever owns a name can point it there, so a permission for the "
+        "name does not reach it. Where it is meant, as in a company's network, the manifest declares the address or "
+        "a private block beside the name; `localhost` means this machine.",
+    ),
+    "SYM-P035": ErrorCode(
+        "Server not reached",
+        "An extension may connect to a server, and the host could not: the name is unknown, nobody listens there, "
+        "or no connection stood in time. In an extension it arrives as the `OSError` of the socket.",
+    ),
+    "SYM-P037": ErrorCode(
+        "Proxy not made",
+        "Programs in an extension's own network reach servers through a proxy of the host. The worker gave the host "
+        "something else than the listener of that proxy, so the worker was ended.",
+    ),
+    "SYM-P038": ErrorCode(
+        "Web address not usable",
+        "`ctx.http` was given what is no `http` or `https` address, was led to one, or was led on too often.",
+    ),
+    "SYM-P039": ErrorCode(
+        "Path hidden from extensions",
+        "Symphony keeps its own things there, such as what its user has granted, or somebody has denied the path. No "
+        "extension reaches it, whatever else is granted, except its own directories within it.",
+    ),
+    "SYM-P040": ErrorCode(
+        "Audit log cannot be written",
+        "A decision about a permission could not be recorded: the disk is full, or the rights of the folder are "
+        "wrong. What cannot be recorded is not allowed.",
+    ),
+    "SYM-P041": ErrorCode(
+        "Audit log was changed",
+        "The audit log is a chain in which each line names the one before it, and its end is kept elsewhere. A line "
+        "was changed, added, taken out or cut off; the message names the first place. A line that a killed process "
+        "left unfinished is not reported as this: it is completed.",
+    ),
+    "SYM-P042": ErrorCode(
+        "Model is unknown",
+        "No installed and enabled extension provides an instrument of this name. The name of a model is the id of the "
+        "instrument's operation; `ctx.models.list()` gives those that an extension may look at.",
+    ),
+    "SYM-P043": ErrorCode(
+        "Models wait for each other",
+        "A model that is run for a call may run models of other extensions for it, but none of an extension that waits "
+        "for it already: a ring of calls would never end. Neither may more than a few wait for each other. An extension "
+        "calls its own instruments as Python objects.",
+    ),
+    "SYM-P044": ErrorCode(
+        "Model run outside of a call",
+        "A model is run for a call of an operator or an instrument: it has its time, ends with it and belongs to its "
+        "node. Hooks have no such call, and neither has a thread that goes on when the operation has returned.",
+    ),
+    "SYM-P045": ErrorCode(
+        "Model run on an event loop",
+        "`ctx.models.run` waits until the model has run. In a coroutine all others of the extension would wait too, "
+        "perhaps those that the model needs. Make the operation a plain function.",
+    ),
+    "SYM-P046": ErrorCode(
+        "Models not reached from the host",
+        "`ctx.models` is for extensions in workers. An extension that runs in the host itself gets the results of models "
+        "from the nodes before its own.",
     ),
     # -- T: transport ------------------------------------------------------------------------------
     "SYM-T001": ErrorCode(

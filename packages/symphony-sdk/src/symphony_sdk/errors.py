@@ -7,11 +7,13 @@ An error says what was found and where (`message`), what to do (`hint`), and car
 
 import traceback
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import msgspec
 
 from symphony_sdk.error_codes import CATALOGUE
+
+_SHORT_TEXT: Final = 4096  # characters kept of each text of an error that is too large to be sent
 
 
 class ErrorPayload(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -123,6 +125,12 @@ class ExtensionError(SymphonyError):
     prefix = "SYM-E"
 
 
+class ModelFailed(ExtensionError):
+    """A model of another extension could not be run, or failed; `details["code"]` has the code of what went wrong."""
+
+    default_code = "SYM-E045"
+
+
 class ConfigurationError(SymphonyError):
     """A setting is unknown or has a value that it cannot have."""
 
@@ -149,6 +157,13 @@ class ArtifactError(SymphonyError):
 
     default_code = "SYM-A001"
     prefix = "SYM-A"
+
+
+class AccessFailed(SymphonyError):
+    """An extension was allowed what it asked of the host, and cannot have it: it is not there, or not to be reached."""
+
+    default_code = "SYM-P030"
+    codes = ("SYM-P035", "SYM-P038", "SYM-P042", "SYM-P043", "SYM-P044", "SYM-P045", "SYM-P046")
 
 
 class PermissionDenied(SymphonyError):
@@ -225,6 +240,35 @@ def error_from_payload(payload: ErrorPayload) -> SymphonyError:
         column=payload.column,
         traceback=payload.traceback,
     )
+
+
+def payload_within(error: SymphonyError, limit: int) -> ErrorPayload:
+    """What of an error crosses a boundary that takes only so much; short where it is too large or has no encoding.
+
+    Args:
+        error: The error.
+        limit: Bytes that it may have encoded.
+    """
+    payload = error.payload()
+    try:
+        if len(msgspec.msgpack.encode(payload)) < limit:
+            return payload
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        pass  # details are not JSON-like, or text is not Unicode: the short form has neither
+    return ErrorPayload(
+        code=error.code,
+        message=_printable(error.message),
+        hint=_printable(error.hint),
+        details={"shortened": True},
+        file=_printable(error.file),
+        line=error.line,
+        column=error.column,
+        traceback=_printable(error.traceback),
+    )
+
+
+def _printable(text: str) -> str:
+    return text[-_SHORT_TEXT:].encode(errors="backslashreplace").decode()
 
 
 def foreign_error(error: BaseException, owner: str) -> SymphonyError:

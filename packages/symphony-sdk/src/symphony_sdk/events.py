@@ -37,12 +37,14 @@ class RunStarted(_Event, frozen=True, tag="run-started"):
         nodes: How many nodes it has.
         actor: Who started it; empty where that is not known.
         origin: Id of the run whose results it takes over; empty for a run of its own.
+        anew: Ids of the nodes that run whatever was computed before, because whoever started it named them.
     """
 
     workflow: str
     nodes: int
     actor: str = ""
     origin: str = ""
+    anew: tuple[str, ...] = ()
 
 
 class RunSteered(_Event, frozen=True, tag="run-steered"):
@@ -94,7 +96,7 @@ class RunPaused(_Event, frozen=True, tag="run-paused"):
 
 
 class RunCompleted(_Event, frozen=True, tag="run-completed"):
-    """Every node of a run completed or was skipped.
+    """Every node of a run completed or was skipped, or failed where the run isolates failures.
 
     Args:
         seconds: From its start.
@@ -104,7 +106,7 @@ class RunCompleted(_Event, frozen=True, tag="run-completed"):
 
 
 class RunFailed(_Event, frozen=True, tag="run-failed"):
-    """A run ended with nodes that failed.
+    """A run ended with nodes that failed, or took too long.
 
     Args:
         error: Why.
@@ -153,12 +155,19 @@ class ItemCompleted(_Event, frozen=True, gc=False, tag="item-completed"):
         item: Index of the item.
         seconds: How long the extension's own code ran.
         error: Why it failed, where the node collects the errors of its items and goes on.
+        origin: Id of the run whose result stands in for it, because nothing that it depends on has changed; empty
+            where it ran.
+        source: Of such a result: id of the node that computed it there.
+        computed: Of such a result: Unix time in seconds when it was computed.
     """
 
     node: str
     item: int
     seconds: float = 0.0
     error: ErrorPayload | None = None
+    origin: str = ""
+    source: str = ""
+    computed: float = 0.0
 
 
 class NodeCompleted(_Event, frozen=True, gc=False, tag="node-completed"):
@@ -169,12 +178,20 @@ class NodeCompleted(_Event, frozen=True, gc=False, tag="node-completed"):
         seconds: From its start.
         work: How long the extension's own code ran, summed over the items of a fan-out.
         artifacts: Ids of the artifacts among its outputs.
+        received: Bytes of its encoded inputs, summed over the items of a fan-out.
+        produced: Bytes of its encoded outputs; an artifact counts with its reference alone.
+        memory: Bytes of the highest resident memory of the process while it ran; 0 where that is not known.
+        place: Where it ran, such as `acme.text#2` or the name of a machine; empty where the executor has one place.
     """
 
     node: str
     seconds: float
     work: float = 0.0
     artifacts: tuple[str, ...] = ()
+    received: int = 0
+    produced: int = 0
+    memory: int = 0
+    place: str = ""
 
 
 class NodeRetrying(_Event, frozen=True, tag="node-retrying"):
@@ -186,6 +203,7 @@ class NodeRetrying(_Event, frozen=True, tag="node-retrying"):
         delay: Seconds until the next.
         error: Why it failed.
         item: Index of the item in a fan-out; -1 outside of one.
+        place: Where the attempt ran, such as `acme.text#2`; empty where the executor has one place.
     """
 
     node: str
@@ -193,6 +211,7 @@ class NodeRetrying(_Event, frozen=True, tag="node-retrying"):
     delay: float
     error: ErrorPayload
     item: int = -1
+    place: str = ""
 
 
 class NodeFailed(_Event, frozen=True, tag="node-failed"):
@@ -202,11 +221,13 @@ class NodeFailed(_Event, frozen=True, tag="node-failed"):
         node: Id of the node.
         error: Why.
         item: Index of the item in a fan-out; -1 outside of one.
+        place: Where the last attempt ran, such as `acme.text#2`; empty where the executor has one place.
     """
 
     node: str
     error: ErrorPayload
     item: int = -1
+    place: str = ""
 
 
 class NodeWaiting(_Event, frozen=True, tag="node-waiting"):
@@ -233,12 +254,18 @@ class NodeReused(_Event, frozen=True, tag="node-reused"):
         origin: Id of that run.
         seconds: How long the node took there.
         artifacts: Ids of the artifacts among its outputs.
+        cached: Whether it was found because nothing that it depends on has changed; else a rerun took it over.
+        source: Where it was found so: id of the node that computed it there.
+        computed: Where it was found so: Unix time in seconds when it was computed.
     """
 
     node: str
     origin: str
     seconds: float = 0.0
     artifacts: tuple[str, ...] = ()
+    cached: bool = False
+    source: str = ""
+    computed: float = 0.0
 
 
 class NodeSkipped(_Event, frozen=True, tag="node-skipped"):

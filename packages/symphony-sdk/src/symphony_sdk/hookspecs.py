@@ -22,6 +22,7 @@ from symphony_sdk.providers import (
     Editor,
     Executor,
     FrontendCommand,
+    Observer,
     PitComponent,
     Transport,
     WorkflowTemplate,
@@ -106,7 +107,10 @@ class ExtensionHooks:
 
     @_hookspec
     def symphony_load(self, ctx: Context) -> None:
-        """Prepare, once, after the import and before anything else. *Worker.*
+        """Prepare, once in each process of the extension, after the import and before anything else. *Worker.*
+
+        Operations of an extension with this hook, or with any other of its life, use one process at a time unless
+        its manifest says how many (`workers` in `[resources]`).
 
         Args:
             ctx: Settings, files and log of the extension.
@@ -169,6 +173,83 @@ class ExtensionHooks:
             @hookimpl
             def symphony_unload(ctx: Context) -> None:
                 ctx.log.info("bye")
+            ```
+        """
+
+    @_hookspec
+    def symphony_health(self, ctx: Context) -> str | None:
+        """Say whether the extension can do its work. *Worker.*
+
+        Called in a process of the extension before it gets its first call after a reload, and whenever somebody asks
+        how the extension is. What it raises counts as its being unwell; so does taking longer than five seconds.
+
+        Args:
+            ctx: Settings, files and log of the extension.
+
+        Returns:
+            What is wrong, in a line for people; None or an empty text where nothing is.
+
+        Example:
+            ```python
+            from pathlib import Path
+            from symphony_sdk import Context, hookimpl
+
+            @hookimpl
+            def symphony_health(ctx: Context) -> str | None:
+                words = Path(ctx.config["dictionary"])
+                return None if words.exists() else f"the dictionary {words} is gone"
+            ```
+        """
+
+    @_hookspec
+    def symphony_save_state(self, ctx: Context) -> bytes:  # type: ignore[empty-body]
+        """Hand over, when the extension is reloaded, what the new process would have to make anew. *Worker.*
+
+        Called when the old process has ended its last call. It is for what is dear to make and good to have, such as
+        a warm cache; what must survive a crash belongs in a file. Operations of an extension with this hook use one
+        process at a time unless its manifest says how many; each hands over to the one of its own number.
+
+        Args:
+            ctx: Settings, files and log of the extension.
+
+        Returns:
+            The state, at most 8 MiB. Write down in it how it is laid out: a later version of the extension reads it.
+
+        Example:
+            ```python
+            import json
+            from symphony_sdk import Context, hookimpl
+
+            seen: dict[str, int] = {}
+
+            @hookimpl
+            def symphony_save_state(ctx: Context) -> bytes:
+                return json.dumps(seen).encode()
+            ```
+        """
+
+    @_hookspec
+    def symphony_restore_state(self, ctx: Context, version: str, data: bytes) -> None:
+        """Take over what the old process of a reload has saved. *Worker.*
+
+        Called after `symphony_activate` and before the first call. Where it raises, the reload is refused and the old
+        process goes on.
+
+        Args:
+            ctx: Settings, files and log of the extension.
+            version: Version of the extension that saved it.
+            data: What its `symphony_save_state` returned.
+
+        Example:
+            ```python
+            import json
+            from symphony_sdk import Context, hookimpl
+
+            seen: dict[str, int] = {}
+
+            @hookimpl
+            def symphony_restore_state(ctx: Context, version: str, data: bytes) -> None:
+                seen.update(json.loads(data))
             ```
         """
 
@@ -433,6 +514,27 @@ class HostHooks:
             @provides_workflow_formats
             def symphony_workflow_formats():
                 yield WorkflowFormat("acme", "Steps of Acme", ".acme.json", detect, read)
+            ```
+        """
+
+    @_hookspec
+    def symphony_observers(self) -> Iterable[Observer]:  # type: ignore[empty-body]
+        """Provide what watches runs and needs more of the host than the events: its settings, the Pit, an end.
+
+        Returns:
+            Providers, each with a name of its own.
+
+        Example:
+            ```python
+            from symphony_sdk import Observer, provides_observers
+
+            def create_observer(services):
+                from acme_monitor.observer import Monitor
+                return Monitor(services.config["address"], services.pit) if services.config["address"] else None
+
+            @provides_observers
+            def symphony_observers():
+                yield Observer("acme", create_observer)
             ```
         """
 

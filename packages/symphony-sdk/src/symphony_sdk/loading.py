@@ -18,6 +18,14 @@ LIFECYCLE = ("load", "activate", "deactivate", "unload")
 """The steps of an extension's life that have a hook, in their order."""
 
 
+Hook = Callable[..., list[Any]]
+"""Calls the implementations of one hook with its arguments by name, and gives what each returned."""
+
+
+def _nobody(**arguments: object) -> list[Any]:
+    return []
+
+
 class Contributions(msgspec.Struct):
     """What one extension contributes in its worker.
 
@@ -25,12 +33,18 @@ class Contributions(msgspec.Struct):
         operations: Operators and instruments by id.
         addons: Addons.
         lifecycle: Implementations of the life cycle's hooks by step.
+        health: Asks each implementation of `symphony_health`.
+        save_state: Asks the implementation of `symphony_save_state`.
+        restore_state: Gives the implementation of `symphony_restore_state` the state.
         hooks: Names of the hooks that it implements.
     """
 
     operations: "dict[str, Operator[..., Any] | Instrument]" = {}
     addons: tuple[Addon, ...] = ()
     lifecycle: dict[str, tuple[Callable[[Context], None], ...]] = {}
+    health: Hook = _nobody
+    save_state: Hook = _nobody
+    restore_state: Hook = _nobody
     hooks: tuple[str, ...] = ()
 
 
@@ -73,6 +87,21 @@ def _import_error(extension: str, module: str, error: BaseException) -> Extensio
     )
 
 
+_prepared: list[pluggy.PluginManager] = []
+
+
+def prepare() -> None:
+    """Make the next plugin manager before it is needed: the zygote does, for each of the processes forked from it."""
+    _prepared.append(_manager())
+
+
+def _manager() -> pluggy.PluginManager:
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(ExtensionHooks)
+    manager.add_hookspecs(HostHooks)
+    return manager
+
+
 def plugin_manager(extension: str, plugin: object) -> pluggy.PluginManager:
     """A plugin manager that knows every hook and this one extension.
 
@@ -83,9 +112,7 @@ def plugin_manager(extension: str, plugin: object) -> pluggy.PluginManager:
     Raises:
         ExtensionError: It implements a hook that does not exist, or takes arguments that the hook has not.
     """
-    manager = pluggy.PluginManager(PROJECT)
-    manager.add_hookspecs(ExtensionHooks)
-    manager.add_hookspecs(HostHooks)
+    manager = _prepared.pop() if _prepared else _manager()
     try:
         manager.register(plugin, name=extension)
         manager.check_pending()
@@ -105,7 +132,20 @@ def load_extension(extension: str, module: str) -> Contributions:
         ExtensionError: The import, a hook or a contribution breaks the contract.
     """
     plugin = import_extension(extension, module)
-    manager = plugin_manager(extension, plugin)
+    return contributions_of(extension, plugin, plugin_manager(extension, plugin))
+
+
+def contributions_of(extension: str, plugin: object, manager: pluggy.PluginManager) -> Contributions:
+    """What an imported extension contributes.
+
+    Args:
+        extension: Id of the extension.
+        plugin: Its module.
+        manager: The plugin manager that knows this one extension.
+
+    Raises:
+        ExtensionError: A hook or a contribution breaks the contract. What its own code raises passes through.
+    """
     operations: dict[str, Operator[..., Any] | Instrument] = {}
     for kind, hook in ((Operator, "symphony_operators"), (Instrument, "symphony_instruments")):
         for operation in collect(manager, extension, hook, kind):
@@ -128,8 +168,22 @@ def load_extension(extension: str, module: str) -> Contributions:
             step: tuple(impl.function for impl in getattr(manager.hook, f"symphony_{step}").get_hookimpls())
             for step in LIFECYCLE
         },
+        health=manager.hook.symphony_health,
+        save_state=_once(manager, extension, "symphony_save_state"),
+        restore_state=_once(manager, extension, "symphony_restore_state"),
         hooks=tuple(sorted(caller.name for caller in manager.get_hookcallers(plugin) or ())),
     )
+
+
+def _once(manager: pluggy.PluginManager, extension: str, hook: str) -> Hook:
+    caller: pluggy.HookCaller = getattr(manager.hook, hook)
+    if len(caller.get_hookimpls()) > 1:
+        raise ExtensionError(
+            f"the extension {extension!r} implements {hook} twice",
+            code="SYM-E019",
+            hint="Keep one of them: an extension has one state.",
+        )
+    return caller
 
 
 def _check_namespace(extension: str, id: str) -> None:

@@ -60,8 +60,11 @@ class Resources(msgspec.Struct, frozen=True):
         memory: Bytes.
         cpu: Cores.
         gpu: Devices.
-        processes: Processes and threads together, as the kernel counts them.
+        processes: Processes at a time.
         load_timeout: Seconds from its start until it is ready.
+        workers: Worker processes that its operations may run in; 0 where their kind decides.
+        threads: Threads of all its processes.
+        disk: Bytes by which the files that it may write may grow.
     """
 
     memory: int
@@ -69,6 +72,9 @@ class Resources(msgspec.Struct, frozen=True):
     gpu: float
     processes: int
     load_timeout: float
+    workers: int = 0
+    threads: int = 256
+    disk: int = 4 << 30
 
 
 class Marketplace(msgspec.Struct, frozen=True):

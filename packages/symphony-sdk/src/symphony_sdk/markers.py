@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Editor,
         Executor,
         FrontendCommand,
+        Observer,
         PitComponent,
         Transport,
         WorkflowTemplate,
@@ -38,6 +39,9 @@ Operators = TypeVar("Operators", bound="Callable[[], Iterable[Operator[..., Any]
 Instruments = TypeVar("Instruments", bound="Callable[[], Iterable[Instrument]]")
 Addons = TypeVar("Addons", bound="Callable[[], Iterable[Addon]]")
 Lifecycle = TypeVar("Lifecycle", bound="Callable[[Context], None]")
+HealthCheck = TypeVar("HealthCheck", bound="Callable[[Context], str | None]")
+StateSaver = TypeVar("StateSaver", bound="Callable[[Context], bytes]")
+StateRestorer = TypeVar("StateRestorer", bound="Callable[[Context, str, bytes], None]")
 PitComponents = TypeVar("PitComponents", bound="Callable[[], Iterable[PitComponent]]")
 Executors = TypeVar("Executors", bound="Callable[[], Iterable[Executor]]")
 Transports = TypeVar("Transports", bound="Callable[[], Iterable[Transport]]")
@@ -50,7 +54,8 @@ CliCommands = TypeVar("CliCommands", bound="Callable[[], Iterable[CliCommand]]")
 MessageTypes = TypeVar("MessageTypes", bound="Callable[[], Iterable[type[msgspec.Struct]]]")
 WorkflowTemplates = TypeVar("WorkflowTemplates", bound="Callable[[], Iterable[WorkflowTemplate]]")
 WorkflowFormats = TypeVar("WorkflowFormats", bound="Callable[[], Iterable[WorkflowFormat]]")
-Observer = TypeVar("Observer", bound="Callable[[RunEvent], None]")
+Observers = TypeVar("Observers", bound="Callable[[], Iterable[Observer]]")
+Watcher = TypeVar("Watcher", bound="Callable[[RunEvent], None]")
 
 
 def provides_operators(function: Operators) -> Operators:
@@ -86,6 +91,21 @@ def on_deactivate(function: Lifecycle) -> Lifecycle:
 def on_unload(function: Lifecycle) -> Lifecycle:
     """Mark the function that runs before an extension's process ends."""
     return hookimpl(specname="symphony_unload")(function)
+
+
+def on_health(function: HealthCheck) -> HealthCheck:
+    """Mark the function that says whether an extension can do its work."""
+    return hookimpl(specname="symphony_health")(function)
+
+
+def on_save_state(function: StateSaver) -> StateSaver:
+    """Mark the function that hands an extension's state over when it is reloaded."""
+    return hookimpl(specname="symphony_save_state")(function)
+
+
+def on_restore_state(function: StateRestorer) -> StateRestorer:
+    """Mark the function that takes over the state of an extension that is reloaded."""
+    return hookimpl(specname="symphony_restore_state")(function)
 
 
 def provides_pit_components(function: PitComponents) -> PitComponents:
@@ -148,6 +168,11 @@ def provides_workflow_formats(function: WorkflowFormats) -> WorkflowFormats:
     return hookimpl(specname="symphony_workflow_formats")(function)
 
 
-def observes_events(function: Observer) -> Observer:
+def provides_observers(function: Observers) -> Observers:
+    """Mark the function that lists what of an extension watches runs."""
+    return hookimpl(specname="symphony_observers")(function)
+
+
+def observes_events(function: Watcher) -> Watcher:
     """Mark the function that sees every event of every run."""
     return hookimpl(specname="symphony_event")(function)

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, TypeVar
 import msgspec
 
 from symphony_sdk.contributions import AddonSpec, ArtifactRef, OperationSpec
+from symphony_sdk.errors import ErrorPayload
 
 StructT = TypeVar("StructT", bound=type[msgspec.Struct])
 
@@ -26,8 +27,26 @@ MESSAGE_LIMIT: Final = 1 << 20
 DATA_LIMIT: Final = 16 << 20
 """Bytes that a message may have which carries bytes or encoded values: what fits into a frame."""
 
+STATE_LIMIT: Final = 8 << 20
+"""Bytes of the state that an extension hands over when it is reloaded."""
+
+CALLS_LIMIT: Final = 1024
+"""Calls of one message."""
+
+CHAIN_LIMIT: Final = 64
+"""Calls of one chain."""
+
+CHAIN_BYTES: Final = 32 << 10
+"""Bytes of the largest output that a call passes on in a chain."""
+
+CHAIN_SECONDS: Final = 0.002
+"""Seconds for which a chain goes on before it gives its rest back, so that others have their turn."""
+
 Values = Annotated[dict[str, msgspec.Raw], msgspec.Meta(max_length=1024)]
 """Encoded values by port name."""
+
+CallNumber = Annotated[int, msgspec.Meta(ge=1)]
+"""Number of a call on its connection: it is given once, by the host."""
 
 
 def message(name: str, *, version: int = 1, limit: int = MESSAGE_LIMIT) -> Callable[[StructT], StructT]:
@@ -137,9 +156,54 @@ class Done(msgspec.Struct, frozen=True):
     """The answer of a request that has nothing to tell but that it was done."""
 
 
+@message("worker.health")
+class CheckHealth(msgspec.Struct, frozen=True):
+    """Host to worker: ask the extension whether it can do its work; only where it has the hook."""
+
+
+@message("worker.healthy")
+class HealthReport(msgspec.Struct, frozen=True):
+    """Worker to host: what the extension says of its health.
+
+    Args:
+        problem: What is wrong; empty where nothing is.
+    """
+
+    problem: str = ""
+
+
+@message("worker.save")
+class SaveState(msgspec.Struct, frozen=True):
+    """Host to worker: hand the extension's state over; only where it has the hook."""
+
+
+@message("worker.saved", limit=DATA_LIMIT)
+class SavedState(msgspec.Struct, frozen=True):
+    """Worker to host: the extension's state.
+
+    Args:
+        data: What the extension made of it.
+    """
+
+    data: Annotated[bytes, msgspec.Meta(max_length=STATE_LIMIT)]
+
+
+@message("worker.restore", limit=DATA_LIMIT)
+class RestoreState(msgspec.Struct, frozen=True):
+    """Host to worker: take this state over; only where the extension has the hook.
+
+    Args:
+        version: Version of the extension that saved it.
+        data: What it made of it.
+    """
+
+    version: str
+    data: Annotated[bytes, msgspec.Meta(max_length=STATE_LIMIT)]
+
+
 @message("worker.call", limit=DATA_LIMIT)
-class CallOperation(msgspec.Struct, frozen=True):
-    """Host to worker: run one operator, or one inference of an instrument.
+class CallOperation(msgspec.Struct, frozen=True, gc=False):
+    """One call of an operator, or one inference of an instrument; several go to the worker together.
 
     Args:
         operation: Id of the operation.
@@ -148,6 +212,8 @@ class CallOperation(msgspec.Struct, frozen=True):
         node: Id of the node; empty outside of a run.
         attempt: Number of this attempt, counted from 1.
         item: Index of the item in a fan-out; -1 outside of one.
+        takes: Of a link of a chain: what it is given of the outputs of the call before it, output port by input port.
+        depth: How many calls wait for it, each for the next; 0 for the call of a node.
     """
 
     operation: str
@@ -156,19 +222,64 @@ class CallOperation(msgspec.Struct, frozen=True):
     node: str = ""
     attempt: int = 1
     item: int = -1
+    takes: dict[str, str] | None = None
+    depth: int = 0
 
 
 @message("worker.result", limit=DATA_LIMIT)
-class OperationResult(msgspec.Struct, frozen=True):
-    """Worker to host: an operation ended well.
+class OperationResult(msgspec.Struct, frozen=True, gc=False):
+    """How an operation ended that ended well.
 
     Args:
         outputs: Encoded values by port name.
         seconds: How long the extension's own code ran.
+        memory: Bytes of the highest resident memory of the worker while it ran; 0 where that is not known.
     """
 
     outputs: Values = {}
     seconds: float = 0.0
+    memory: int = 0
+
+
+@message("worker.calls", limit=DATA_LIMIT)
+class CallOperations(msgspec.Struct, frozen=True):
+    """Host to worker: run many operations. Each ends for itself; each gets one answer.
+
+    The answers come as a stream of `OperationResults` (`worker.results`): those that are there
+    while others are worked on as items, the last of them with the response. A call that takes something
+    is a link of a chain: it runs right after the one before it, once that has ended well.
+
+    Args:
+        calls: The calls by their numbers, in order.
+    """
+
+    calls: Annotated[dict[CallNumber, CallOperation], msgspec.Meta(min_length=1, max_length=CALLS_LIMIT)]
+
+
+@message("worker.results", limit=DATA_LIMIT)
+class OperationResults(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Worker to host: some calls of a message have ended, in any order.
+
+    Args:
+        results: What those gave that ended well, by the numbers of the calls.
+        errors: Why others failed.
+        returned: Links that have not begun and will not.
+    """
+
+    results: Annotated[dict[CallNumber, OperationResult], msgspec.Meta(max_length=CALLS_LIMIT)] = {}
+    errors: Annotated[dict[CallNumber, ErrorPayload], msgspec.Meta(max_length=CALLS_LIMIT)] = {}
+    returned: Annotated[tuple[CallNumber, ...], msgspec.Meta(max_length=CALLS_LIMIT)] = ()
+
+
+@message("worker.cancel")
+class CancelCalls(msgspec.Struct, frozen=True):
+    """Host to worker: calls are to end soon. Each gets its answer all the same.
+
+    Args:
+        calls: Their numbers; those that have ended are passed over.
+    """
+
+    calls: Annotated[tuple[CallNumber, ...], msgspec.Meta(max_length=CALLS_LIMIT)]
 
 
 @message("worker.progress")
@@ -178,10 +289,12 @@ class Progress(msgspec.Struct, frozen=True):
     Args:
         fraction: From 0 to 1.
         text: What is being done, for a person.
+        call: Number of the call; 0 where it is that of the request which this belongs to.
     """
 
     fraction: float
     text: str = ""
+    call: int = 0
 
 
 @message("worker.log")

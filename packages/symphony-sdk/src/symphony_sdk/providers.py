@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         DataAccessPort,
         ExecutorPort,
         ExtensionPort,
+        ObserverPort,
         PitPort,
         TextEditingPort,
         TransportPort,
@@ -162,6 +163,19 @@ class CliCommand(msgspec.Struct, frozen=True):
     name: str
     summary: str
     target: str
+
+
+class Observer(msgspec.Struct, frozen=True):
+    """Provides what watches runs.
+
+    Args:
+        name: Its name in messages.
+        create: Makes it; called on the event loop when the first event of a run is there to be seen. None where its
+            settings leave it nothing to do.
+    """
+
+    name: str
+    create: "Callable[[Services], ObserverPort | None]"
 
 
 class FrontendCommand(msgspec.Struct, frozen=True):

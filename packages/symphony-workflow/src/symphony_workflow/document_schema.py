@@ -121,6 +121,9 @@ class _Called(_Described, total=False):
     ]
     retry: Annotated[RetryFields, Field(description="How often a failure is tried again")]
     timeout: Annotated[Seconds | None, Field(description="Seconds for one attempt")]
+    idle_timeout: Annotated[
+        Seconds | None, Field(description="Seconds that one attempt may run without a word of its progress")
+    ]
     resources: Annotated[ResourcesFields, Field(description="What one attempt needs while it runs")]
     cache: Annotated[CacheFields, Field(description="When an earlier result stands in for a run")]
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from itertools import compress
+from sys import intern
 from typing import Any
 
 from symphony_workflow.bulk import from_columns
@@ -47,7 +48,7 @@ def edge_document(edge: Edge, place: int) -> dict[str, Any]:
 
 
 def read_edges(documents: Sequence[dict[str, Any]]) -> tuple[Edge, ...]:
-    """The edges that a file speaks of.
+    """The edges that a file speaks of; names that many of them share are kept once.
 
     Args:
         documents: What the file says of them, checked; left as it is.
@@ -60,10 +61,10 @@ def read_edges(documents: Sequence[dict[str, Any]]) -> tuple[Edge, ...]:
             DataEdge,
             len(bare),
             {
-                "source": sources[::2],
-                "source_port": sources[1::2],
-                "target": targets[::2],
-                "target_port": targets[1::2],
+                "source": map(intern, sources[::2]),
+                "source_port": map(intern, sources[1::2]),
+                "target": map(intern, targets[::2]),
+                "target_port": map(intern, targets[1::2]),
                 "metadata": [{} for _ in bare],
                 "extra": [{} for _ in bare],
             },

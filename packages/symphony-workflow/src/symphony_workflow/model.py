@@ -130,6 +130,7 @@ class InstrumentNode:
         params: Values for input ports, by port name: literals, or an `Expression`.
         retry: How often a failure is tried again.
         timeout: Seconds that one attempt may take; None for no bound.
+        idle_timeout: Seconds that it may run without a word of its progress; None for no bound.
         resources: What one attempt needs while it runs.
         cache: When an earlier result stands in for a run.
         label: What the drawing shows; the id where empty.
@@ -144,6 +145,7 @@ class InstrumentNode:
     params: dict[str, Any] = field(default_factory=dict)
     retry: RetryPolicy = ONCE
     timeout: float | None = None
+    idle_timeout: float | None = None
     resources: Resources = NO_RESOURCES
     cache: CachePolicy = CACHED
     label: str = ""
@@ -162,6 +164,7 @@ class OperatorNode:
         params: Values for input ports, by port name: literals, or an `Expression`.
         retry: How often a failure is tried again.
         timeout: Seconds that one attempt may take; None for no bound.
+        idle_timeout: Seconds that it may run without a word of its progress; None for no bound.
         resources: What one attempt needs while it runs.
         cache: When an earlier result stands in for a run.
         label: What the drawing shows; the id where empty.
@@ -176,6 +179,7 @@ class OperatorNode:
     params: dict[str, Any] = field(default_factory=dict)
     retry: RetryPolicy = ONCE
     timeout: float | None = None
+    idle_timeout: float | None = None
     resources: Resources = NO_RESOURCES
     cache: CachePolicy = CACHED
     label: str = ""
@@ -203,6 +207,7 @@ class MapNode:
         on_error: `fail`: the first failed item fails the node; `collect`: the others go on.
         retry: How often a failure is tried again.
         timeout: Seconds that one item may take; None for no bound.
+        idle_timeout: Seconds that one item may run without a word of its progress; None for no bound.
         resources: What one item needs while it runs.
         cache: When an earlier result stands in for a run.
         label: What the drawing shows; the id where empty.
@@ -222,6 +227,7 @@ class MapNode:
     on_error: Literal["fail", "collect"] = "fail"
     retry: RetryPolicy = ONCE
     timeout: float | None = None
+    idle_timeout: float | None = None
     resources: Resources = NO_RESOURCES
     cache: CachePolicy = CACHED
     label: str = ""
@@ -333,6 +339,7 @@ class LoopNode:
         params: Values for input ports of the first iteration, by name: literals, or an `Expression`.
         retry: How often a failure is tried again.
         timeout: Seconds that one iteration may take; None for no bound.
+        idle_timeout: Seconds that one iteration may run without a word of its progress; None for no bound.
         resources: What one iteration needs while it runs.
         cache: When an earlier result stands in for a run.
         label: What the drawing shows; the id where empty.
@@ -352,6 +359,7 @@ class LoopNode:
     params: dict[str, Any] = field(default_factory=dict)
     retry: RetryPolicy = ONCE
     timeout: float | None = None
+    idle_timeout: float | None = None
     resources: Resources = NO_RESOURCES
     cache: CachePolicy = CACHED
     label: str = ""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields
+from sys import intern
 from typing import Any
 
 from symphony_sdk.errors import WorkflowError
@@ -81,7 +82,9 @@ def read_nodes(documents: Mapping[str, Mapping[str, Any]]) -> tuple[Node, ...]:
     for kind, named in ids.items():
         found = [documents[id] for id in named]
         columns = {name: column(found) for name, column in _COLUMNS[kind].items()}
-        made.update(zip(named, from_columns(kind, len(named), {"id": named, **columns}), strict=True))
+        made.update(
+            zip(named, from_columns(kind, len(named), {"id": map(intern, named), **columns}), strict=True)
+        )
     return tuple([made[id] for id in documents])
 
 
@@ -211,7 +214,9 @@ _WRITE: dict[str, _Write] = {
     "on": _list,
     "ignore": _list,
     "custom": _custom,
-    **dict.fromkeys(("timeout", "delay", "factor", "limit", "jitter", "cpu", "gpu", "ttl"), _number),
+    **dict.fromkeys(
+        ("timeout", "idle_timeout", "delay", "factor", "limit", "jitter", "cpu", "gpu", "ttl"), _number
+    ),
 }
 _READ: dict[str, Callable[[Any], Any]] = {
     "params": lambda params: {port: read_param(value) for port, value in params.items()},
@@ -245,6 +250,7 @@ _ORDER = (
         "on_error",
         "retry",
         "timeout",
+        "idle_timeout",
     ),
     *("resources", "cache", "label", "metadata"),
 )

@@ -275,6 +275,17 @@ class NodeRef:
         """
         return self._change(timeout=seconds)
 
+    def idle_timeout(self, seconds: float) -> "NodeRef":
+        """Bound how long one attempt may run without a word of its progress.
+
+        Args:
+            seconds: More than 0.
+
+        Raises:
+            WorkflowError: The node runs no operation.
+        """
+        return self._change(idle_timeout=seconds)
+
     def resources(
         self,
         *,

@@ -44,6 +44,7 @@ def is_plain(graph: Graph, node: Node) -> bool:
         return False
     return (
         node.timeout is None
+        and node.idle_timeout is None
         and node.retry is ONCE
         and node.resources is NO_RESOURCES
         and node.cache is CACHED
@@ -108,6 +109,8 @@ def _own_faults(node: Node) -> Iterator[tuple[str, str]]:
         yield fault
     if isinstance(node, SubworkflowNode):
         return
+    if node.idle_timeout is not None and not node.idle_timeout > 0:
+        yield f"the idle timeout is {node.idle_timeout} s", "Give more than 0 seconds, or none."
     if node.retry is not ONCE:
         yield from _retry_faults(node.retry)
     if node.cache is not CACHED:

@@ -304,7 +304,7 @@ class _Source:
                 group = self.construct(policy, first)
                 self.imported.discard(type(policy).__name__)
                 found.append((method, Group("(", group.items if isinstance(group, Group) else [], ")")))
-        for method in ("timeout", "version"):
+        for method in ("timeout", "idle_timeout", "version"):
             value = getattr(node, method, None)
             if value is not None:
                 found.append((method, self.call(self.literal(value))))

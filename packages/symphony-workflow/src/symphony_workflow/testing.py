@@ -201,6 +201,7 @@ _called = {
     "version": st.integers(1, 2**31),
     "retry": _retries,
     "timeout": _seconds,
+    "idle_timeout": _seconds,
     "resources": _resources,
     "cache": _caches,
 }

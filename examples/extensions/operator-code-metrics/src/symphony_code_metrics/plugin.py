@@ -1,4 +1,4 @@
-"""The operator: measures one file."""
+"""The operators: measure one file, of which it is known what it is, or which a model of another extension looks at."""
 
 import warnings
 from collections.abc import Iterator
@@ -114,6 +114,17 @@ def measure(
     )
 
 
+@operator("symphony.code-metrics.measure-path", title="Measure a file by its path")
+def measure_path(
+    ctx: Context, path: Annotated[Path, msgspec.Meta(description="The file to measure")]
+) -> FileMetrics:
+    """Have a model tell what a file is, then measure it."""
+    size = ctx.files.stat(path).size
+    file = {"path": str(path), "relative": path.name, "size": size}
+    kind = ctx.models.run("symphony.file-type.classify", file=file)
+    return measure(ctx, kind.read("result", ClassifiedFile))
+
+
 @on_load
 def ignore_warnings_of_measured_code(ctx: Context) -> None:
     """Parsing somebody's file must not fill the log with warnings about that file."""
@@ -124,3 +135,4 @@ def ignore_warnings_of_measured_code(ctx: Context) -> None:
 def symphony_operators() -> Iterator[Operator[..., Any]]:
     """The operators of this extension."""
     yield measure
+    yield measure_path

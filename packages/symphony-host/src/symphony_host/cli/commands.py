@@ -61,6 +61,21 @@ COMMANDS = {
         ),
         CommandEntry("enable", f"{_HERE}.extensions:enable", "Switch an extension on again", "Extensions"),
         CommandEntry("disable", f"{_HERE}.extensions:disable", "Switch an extension off", "Extensions"),
+        CommandEntry(
+            "reload", f"{_HERE}.reload:reload", "Run an extension's code as it is now", "Extensions"
+        ),
+        CommandEntry(
+            "dev", f"{_HERE}.dev:dev", "Reload an extension whenever its code changes", "Extensions"
+        ),
+        CommandEntry(
+            "permissions",
+            f"{_HERE}.permissions:permissions",
+            "Decide what extensions may do",
+            "Extensions",
+        ),
+        CommandEntry(
+            "audit", f"{_HERE}.audit:audit", "Show and check what was decided about extensions", "Extensions"
+        ),
         CommandEntry("ipc", f"{_HERE}.ipc:ipc", "Describe the messages between processes", "Extensions"),
         CommandEntry("new", f"{_HERE}.new:new", "Start an extension of your own", "Extensions"),
         CommandEntry("doctor", f"{_HERE}.doctor:doctor", "Say what is broken, and how to mend it", "Help"),

@@ -22,6 +22,10 @@ from symphony_host.configuration import Settings
 from symphony_host.directories import user_directory
 from symphony_host.index import index_file
 
+_UNCONFINED = (
+    "Remove `sandbox` from your settings: extensions run in the best sandbox that the machine offers then."
+)
+
 
 class Check(NamedTuple):
     """One thing that was looked at.
@@ -41,7 +45,9 @@ class Check(NamedTuple):
 
 @click.command()
 @click.option(
-    "--load", is_flag=True, help="Also start every extension, each in its own process, to see if it works."
+    "--load",
+    is_flag=True,
+    help="Also start every extension, each in its own process, and ask it for its health.",
 )
 @json_option
 @debug_option
@@ -57,10 +63,10 @@ def doctor(shell: Shell, load: bool) -> int:
     """
     checks, settings = _settings(shell)
     checks += [*_environment(), _writable("data", settings.data_dir), _writable("cache", settings.cache_dir)]
-    checks += [_index(settings), _isolation()]
+    checks += [_index(settings), *_isolation(settings)]
     extensions: list[Surveyed] = []
     try:
-        extensions = survey(settings, ask=load)
+        extensions = survey(settings, ask=load, health=load)
     except (SymphonyError, OSError) as error:
         hint = getattr(error, "hint", "") or "Mend the directories above first."
         checks.append(Check("extensions", False, str(error), hint))
@@ -142,18 +148,22 @@ def _index(settings: Settings) -> Check:
     )
 
 
-def _isolation() -> Check:
-    if sys.platform == "linux":
-        found = (
-            "each extension in a process of its own: clean environment, closed descriptors, no new privileges, "
-            "limited memory and files; files and network are not yet closed to it"
-        )
+def _isolation(settings: Settings) -> Iterator[Check]:
+    from symphony_isolation.sandbox import MEANING, backend, choose, probe, unenforced
+
+    try:
+        tier = choose(settings.sandbox)
+    except SymphonyError as error:
+        yield Check("isolation", False, str(error), error.hint)
     else:
-        found = (
-            "each extension in a process of its own with a clean environment; this platform enforces no more, "
-            "so install only what you trust"
-        )
-    return Check("isolation", True, found)
+        yield Check("isolation", tier != "none", f"{tier}: {MEANING[tier]}", _UNCONFINED)
+    tiers = probe()
+    for layer in tiers.layers:
+        works = "unverified" if layer.name == backend() else "works"
+        told = works if layer.works else f"missing: {layer.reason}"
+        yield Check(f"sandbox, {layer.name}", True, f"{told}; it stops {layer.stops}")
+    for what in unenforced("unverified"):
+        yield Check(f"{backend()} lets through", True, what)
 
 
 def _print(checks: list[Check], extensions: list[Surveyed], broken: list[Surveyed]) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from symphony_host.catalogue import enablement_of, load_catalogue
+from symphony_host.catalogue import enablement_of, load_catalogue, quarantine_of
 from symphony_host.cli.session import settings_of
 from symphony_host.cli.shell import Shell, debug_option, json_option, pass_shell
 from symphony_host.cli.survey import Surveyed, survey
@@ -48,7 +48,7 @@ def list_(shell: Shell, operations: bool) -> None:
 @debug_option
 @pass_shell
 def enable(shell: Shell, extension: str) -> None:
-    """Switch EXTENSION on again.
+    """Switch EXTENSION on again; one that is quarantined gets one more try.
 
     \b
     Example:
@@ -56,6 +56,7 @@ def enable(shell: Shell, extension: str) -> None:
     """
     settings = settings_of(shell)
     changed = enablement_of(settings).enable(extension)
+    changed = quarantine_of(settings).lift(extension) or changed
     if not changed:
         load_catalogue(settings).entry(extension)  # a name that was mistyped is an error
     _tell(shell, extension, "enabled", changed)
@@ -95,7 +96,7 @@ def _unknown(each: Surveyed) -> bool:
 
 def _row(each: Surveyed) -> tuple[str, ...]:
     record = each.record
-    if not each.works_for_nodes:
+    if each.operations is None and not each.works_for_nodes:
         count = ""
     else:
         count = "not known" if each.operations is None else str(len(each.operations))

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,9 +11,19 @@ from symphony_core import Outcome, SymphonyCore
 from symphony_sdk.errors import RunError
 
 from symphony_host.cli.displays import Display
+from symphony_host.cli.pipes import silence_stdout
 
 REFRESH = 0.1
 """Seconds between two pictures of a live display."""
+
+ESTIMATE = 1.0
+"""Seconds between two estimates of how long a run may still take; of a large run it takes longer, and is rarer."""
+
+_SHARE = 100
+"""Estimating takes at most one part in so many of the time."""
+
+Unread = Callable[[BrokenPipeError], None]
+"""Called when nobody reads the output any more."""
 
 
 async def follow(
@@ -31,8 +42,18 @@ async def follow(
     Returns:
         Where the run is then, and whether Ctrl-C was pressed.
     """
-    following = asyncio.create_task(_show(core, run, display, after))
-    drawing = asyncio.create_task(_redraw(display))
+
+    def unread(error: BrokenPipeError) -> None:
+        """Let the run go on, though whatever read the output has ended; who only looks on ends, too."""
+        if not steer:
+            raise error
+        silence_stdout()
+        display.notice(f"nobody reads the output any more; {run} goes on, and Ctrl-C pauses it")
+
+    following = asyncio.create_task(_show(core, run, display, after, unread))
+    beside = [asyncio.create_task(_redraw(display, unread))]
+    if display.estimated:
+        beside.append(asyncio.create_task(_estimate(core, run, display)))
     pausing: list[asyncio.Task[None]] = []
     left = False
 
@@ -49,23 +70,39 @@ async def follow(
         with display, _on_interrupt(*([pause, stop] if steer else [stop])):
             with contextlib.suppress(asyncio.CancelledError):
                 await following
-            drawing.cancel()
+            for task in beside:
+                task.cancel()
             display.refresh()
     finally:
-        for task in (following, drawing, *pausing):
+        for task in (following, *beside, *pausing):
             task.cancel()
-        await asyncio.gather(following, drawing, *pausing, return_exceptions=True)
+        await asyncio.gather(following, *beside, *pausing, return_exceptions=True)
     return await core.outcome(run), bool(pausing) or left
 
 
-async def _show(core: SymphonyCore, run: str, display: Display, after: int) -> None:
+async def _show(core: SymphonyCore, run: str, display: Display, after: int, unread: Unread) -> None:
     async for event in core.events(run, after):
-        display.see(event)
+        try:
+            display.see(event)
+        except BrokenPipeError as error:
+            unread(error)
 
 
-async def _redraw(display: Display) -> None:
+async def _estimate(core: SymphonyCore, run: str, display: Display) -> None:
     while True:
-        display.refresh()
+        begun = time.monotonic()
+        progress = (await core.outcome(run)).status.progress
+        if progress is not None:
+            display.estimate(progress)
+        await asyncio.sleep(max(ESTIMATE, _SHARE * (time.monotonic() - begun)))
+
+
+async def _redraw(display: Display, unread: Unread) -> None:
+    while True:
+        try:
+            display.refresh()
+        except BrokenPipeError as error:
+            unread(error)
         await asyncio.sleep(REFRESH)
 
 

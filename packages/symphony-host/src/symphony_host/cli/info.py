@@ -1,7 +1,10 @@
 """`symphony info`."""
 
+import asyncio
 import json
+import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,9 +14,12 @@ from symphony_host.cli.session import settings_of
 from symphony_host.cli.shell import Shell, debug_option, error_lines, json_option, pass_shell
 from symphony_host.cli.survey import Surveyed, survey
 from symphony_host.cli.text import clean, columns, size
+from symphony_host.configuration import Settings
 
 if TYPE_CHECKING:
+    from symphony_isolation.way import Way
     from symphony_sdk.contributions import OperationSpec, PortSpec
+    from symphony_sdk.ports import ExtensionHealth
 
 
 @click.command()
@@ -33,8 +39,10 @@ def info(shell: Shell, name: str) -> None:
     found = survey(settings)
     extensions = [each for each in found if each.record.id == name]
     if extensions:
+        running = asyncio.run(_running(settings, name))
         for each in extensions:
-            _print_extension(shell, each)
+            sandbox = _sandbox(settings, each) if each.record.runs == "worker" else None
+            _print_extension(shell, each, sandbox, running)
         return
     owned = [each for each in found if name.startswith(f"{each.record.id}.")]
     operation = _operation(owned, name)
@@ -71,8 +79,42 @@ def _unknown(name: str, found: list[Surveyed]) -> SymphonyError:
     )
 
 
-def _print_extension(shell: Shell, each: Surveyed) -> None:
+async def _running(settings: Settings, extension: str) -> "dict[int, ExtensionHealth]":
+    """How the extension is in each host of the user that runs, by process."""
+    from symphony_host.host_mailbox import Command, running_hosts
+
+    found = {}
+    for host in running_hosts(settings.data_dir / "hosts"):
+        with suppress(ExtensionError):  # one that does not answer has nothing to show
+            answer = await host.ask(Command("health", extension))
+            if answer is not None and answer.health is not None:
+                found[host.process] = answer.health
+    return found
+
+
+def _sandbox(settings: Settings, each: Surveyed) -> dict[str, Any]:
+    """The sandbox that an extension runs in here, or why there is none."""
+    from symphony_isolation.sandbox import MEANING, backend, choose, probe, unenforced
+
+    from symphony_host.trust import sandbox_of
+
+    missing = {layer.name: layer.reason for layer in probe().layers if not layer.works}
+    told = {"backend": backend(), "missing": missing, "unenforced": unenforced("unverified")}
+    try:
+        tier = choose(sandbox_of(each.record, settings.sandbox, settings.trusted))
+    except SymphonyError as error:
+        return {"tier": None, "means": error.message, **told}
+    return {"tier": tier, "means": MEANING[tier], **told}
+
+
+def _print_extension(
+    shell: Shell,
+    each: Surveyed,
+    sandbox: dict[str, Any] | None,
+    running: "Mapping[int, ExtensionHealth]",
+) -> None:
     record = each.record
+    way = _way(each)
     if shell.json:
         shell.print_json(
             {
@@ -82,6 +124,9 @@ def _print_extension(shell: Shell, each: Surveyed) -> None:
                 "problems": [error.payload() for error in each.problems],
                 "operations": each.operations,
                 "addons": each.addons,
+                "start": way and way._asdict(),
+                "sandbox": sandbox,
+                "running": {str(process): health for process, health in running.items()},
             }
         )
         return
@@ -94,6 +139,8 @@ def _print_extension(shell: Shell, each: Surveyed) -> None:
         ("licence", record.license),
         ("authors", record.authors),
         ("runs in", {"worker": "a process of its own", "host": "the host"}.get(record.runs, "")),
+        ("starts", _start(way)),
+        ("sandbox", f"{sandbox['tier'] or 'refused'}: {sandbox['means']}" if sandbox else ""),
         ("manifest", record.manifest_file),
     ]
     _echo(columns([fact for fact in facts if fact[1]], indent=2))
@@ -105,12 +152,53 @@ def _print_extension(shell: Shell, each: Surveyed) -> None:
         _section("requires", columns(rows, indent=2))
     if record.document is not None:
         _print_manifest(each)
+    if sandbox and sandbox["missing"]:
+        _section(
+            "layers of the sandbox that this machine does not offer",
+            columns([*sandbox["missing"].items()], indent=2),
+        )
+    if sandbox and sandbox["unenforced"]:
+        _section(f"what {sandbox['backend']} lets through", [f"  {what}" for what in sandbox["unenforced"]])
     _section("operations", _operations(each))
     if each.addons:
         _section("addons", columns([(addon.id, addon.title) for addon in each.addons], indent=2))
+    _section(
+        "in use",
+        columns([(f"process {process}", *_health(now)) for process, now in running.items()], indent=2),
+    )
     for error in each.problems:
         click.echo()
         _echo(error_lines(error))
+
+
+def _health(now: "ExtensionHealth") -> tuple[str, ...]:
+    """How an extension is, in a few cells."""
+    silent = ", ".join(f"{place} is {pulse}" for place, pulse in now.silent.items())
+    if now.alive:
+        well = now.problem or silent or ("well" if now.answered is not None else "does not answer")
+    else:
+        well = "at rest"
+    workers = f"{len(now.pids)} worker{'' if len(now.pids) == 1 else 's'}"
+    crash = f"crashed last: {now.exits[-1].text}" if now.exits else ""
+    return clean(well), workers, f"{now.calls + now.waiting} calls", f"{now.restarts} restarts", clean(crash)
+
+
+def _way(each: Surveyed) -> "Way | None":
+    if each.record.runs != "worker":
+        return None
+    from symphony_isolation.way import way_of
+
+    return way_of(sys.executable)
+
+
+def _start(way: "Way | None") -> str:
+    if way is None:
+        return ""
+    text = {
+        "warm": "warm, forked from a process that is ready",
+        "cold": "cold, with an interpreter of its own",
+    }
+    return f"{text[way.kind]}: {way.reason}" if way.reason else text[way.kind]
 
 
 def _print_manifest(each: Surveyed) -> None:
@@ -134,6 +222,9 @@ def _print_manifest(each: Surveyed) -> None:
                 ("cores", f"{limits.cpu:g}"),
                 ("gpus", f"{limits.gpu:g}"),
                 ("processes", str(limits.processes)),
+                ("threads", str(limits.threads)),
+                ("disk", size(limits.disk)),
+                ("workers", str(limits.workers) if limits.workers else "as its operations allow"),
                 ("time to start", f"{limits.load_timeout:g} s"),
             ],
             indent=2,
@@ -154,7 +245,7 @@ def _print_manifest(each: Surveyed) -> None:
 
 
 def _operations(each: Surveyed) -> list[str]:
-    if not each.works_for_nodes:
+    if each.operations is None and not each.works_for_nodes:
         return []
     if each.operations is None:
         return ["  not known before its first start: `symphony list --operations` starts it"]

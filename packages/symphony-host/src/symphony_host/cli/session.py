@@ -1,6 +1,7 @@
 """Opens what a command works with: the settings, the installed extensions, the whole host."""
 
 import logging
+import os
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +42,12 @@ def actor() -> str:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):  # a container without a list of users
         return ""
+
+
+def trace_label() -> dict[str, str]:
+    """The W3C trace context that a run of this call belongs to, from the variable TRACEPARENT, as a label."""
+    context = os.environ.get("TRACEPARENT", "")
+    return {"traceparent": context} if context else {}
 
 
 async def whole_id(core: "SymphonyCore", text: str) -> str:

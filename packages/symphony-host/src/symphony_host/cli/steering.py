@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from symphony_workflow import from_document
 
 from symphony_host.cli import exits
 from symphony_host.cli.displays import display_for
 from symphony_host.cli.flow_inputs import read_inputs
 from symphony_host.cli.following import follow
+from symphony_host.cli.permission_prompt import obtain_permissions
+from symphony_host.cli.pipes import silence_stdout
 from symphony_host.cli.run import output_option, quiet_option, show_run
 from symphony_host.cli.session import actor, open_host, settings_of, whole_id
 from symphony_host.cli.shell import Shell, debug_option, json_option, pass_shell, usage_error
-from symphony_host.cli.summary import print_summary
+from symphony_host.cli.summary import print_summary, shape_of
 from symphony_host.cli.text import clean
 
 if TYPE_CHECKING:
@@ -123,6 +126,8 @@ def retry(shell: Shell, run_id: str, node: str, output: Path | None, quiet: bool
     async def begin(host: "Host") -> tuple[str, int]:
         run = await whole_id(host.core, run_id)
         seen = (await host.core.outcome(run)).status.durable
+        workflow = from_document((await host.core.request(run)).workflow)
+        obtain_permissions(shell, host.authority, workflow)
         await host.core.retry(run, node, actor=actor())
         return run, seen
 
@@ -163,11 +168,10 @@ def rerun(
     params = _params(param)
 
     async def begin(host: "Host") -> tuple[str, int]:
-        from symphony_workflow import from_document
-
         run = await whole_id(host.core, run_id)
         workflow = from_document((await host.core.request(run)).workflow)
         values = read_inputs(workflow, given)
+        obtain_permissions(shell, host.authority, workflow)
         return await host.core.rerun(run, nodes=nodes, inputs=values, params=params, actor=actor()), 0
 
     return show_run(shell, begin, output=output, quiet=quiet)
@@ -188,7 +192,11 @@ def watch(shell: Shell, run_id: str, after: int | None) -> int:
     Example:
       symphony runs watch 20260301-1
     """
-    return asyncio.run(_watch(shell, run_id, after))
+    try:
+        return asyncio.run(_watch(shell, run_id, after))
+    except BrokenPipeError:
+        silence_stdout()
+        return exits.UNREAD
 
 
 async def _watch(shell: Shell, run_id: str, after: int | None) -> int:
@@ -197,12 +205,13 @@ async def _watch(shell: Shell, run_id: str, after: int | None) -> int:
         status = (await host.core.outcome(run)).status
         if after is None:
             after = 0 if shell.json else status.durable
-        display = display_for(shell, status.nodes, quiet=False)
+        display = await display_for(shell, host.core, status, quiet=False)
         outcome, left = await follow(host.core, run, display, after=after, steer=False)
+        shape = await shape_of(host.core, outcome.status)
     if left:
         click.echo(f"{run} is {outcome.status.state}; it is no longer watched", err=True)
         return exits.INTERRUPTED
-    print_summary(shell, outcome, [])
+    print_summary(shell, outcome, [], shape)
     return exits.OK if outcome.status.state == "completed" else exits.FAILED
 
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from symphony_host.catalogue import CatalogueEntry, load_catalogue
+from symphony_host.catalogue import CatalogueEntry, load_catalogue, quarantine_of
 from symphony_host.configuration import Settings
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from symphony_sdk.errors import SymphonyError
     from symphony_sdk.ports import ExtensionInfo
 
+    from symphony_host.composition import Host
     from symphony_host.records import ExtensionRecord
 
 
@@ -43,16 +44,17 @@ class Surveyed(NamedTuple):
         return self.record.runs == "worker"
 
 
-def survey(settings: Settings, *, ask: bool = False) -> list[Surveyed]:
+def survey(settings: Settings, *, ask: bool = False, health: bool = False) -> list[Surveyed]:
     """Every installed extension, the broken ones included, sorted by id.
 
     Args:
         settings: The settings of this call.
         ask: Whether to start those whose contributions are not known, each in its worker, and to load those
             that run in the host; otherwise only what was learned before is told.
+        health: With `ask`, whether to start every one that has a worker, and have it say how it is.
     """
     entries = load_catalogue(settings).entries
-    found = _asked(settings, entries) if ask else [_remembered(settings, entry) for entry in entries]
+    found = _asked(settings, entries, health) if ask else [_remembered(settings, entry) for entry in entries]
     return _told_apart(found)
 
 
@@ -60,6 +62,9 @@ def _remembered(settings: Settings, entry: CatalogueEntry) -> Surveyed:
     surveyed = Surveyed(entry.record, entry.state, entry.reason, entry.problems)
     if entry.state != "resolved" or not surveyed.works_for_nodes:
         return surveyed
+    if reason := _quarantined(settings, entry.record):
+        error = _in_quarantine(entry.record.id, reason)
+        surveyed = surveyed._replace(state="quarantined", reason=error.message, problems=(error,))
     directory = settings.cache_dir / "contributions"
     if not (directory / f"{entry.record.id}.json").exists():
         return surveyed
@@ -80,10 +85,21 @@ def _remembered(settings: Settings, entry: CatalogueEntry) -> Surveyed:
     return surveyed if known is None else surveyed._replace(operations=known.operations, addons=known.addons)
 
 
-def _asked(settings: Settings, entries: Iterable[CatalogueEntry]) -> list[Surveyed]:
+def _quarantined(settings: Settings, record: "ExtensionRecord") -> str:
+    """Why an extension is quarantined; empty where it is not."""
+    quarantine = quarantine_of(settings)
+    if not quarantine.reason(record.id):
+        return ""
+    from symphony_isolation.spec import fingerprint
+
+    now = fingerprint(record.fingerprint(), record.version, settings.of_extension(record))
+    return quarantine.reason(record.id, now)
+
+
+def _asked(settings: Settings, entries: Iterable[CatalogueEntry], health: bool) -> list[Surveyed]:
     import asyncio
 
-    infos, problems = asyncio.run(_ask(settings))
+    infos, problems = asyncio.run(_ask(settings, health))
     found = []
     for entry in entries:
         surveyed = Surveyed(entry.record, entry.state, entry.reason, entry.problems)
@@ -103,16 +119,38 @@ def _asked(settings: Settings, entries: Iterable[CatalogueEntry]) -> list[Survey
 
 
 async def _ask(
-    settings: Settings,
+    settings: Settings, health: bool
 ) -> "tuple[Mapping[str, ExtensionInfo], Mapping[str, tuple[SymphonyError, ...]]]":
+    import asyncio
+
     from symphony_host.cli.session import open_host
 
     async with open_host(settings) as host:
         infos = {info.id: info for info in await host.extensions.extensions()}
+        asked = [id for id, info in infos.items() if health and info.state == "resolved"]
+        errors = await asyncio.gather(*(_unwell(host, id) for id in asked))
+        unwell = {id: (error,) for id, error in zip(asked, errors, strict=True) if error is not None}
         host.plugins.pit_components()
         host.plugins.executors()
         host.plugins.transports()
-        return infos, host.problems
+        return infos, {**unwell, **host.problems}
+
+
+async def _unwell(host: "Host", extension: str) -> "SymphonyError | None":
+    """What is wrong with an extension when it runs; None where nothing is."""
+    from symphony_sdk.errors import ExtensionError, SymphonyError
+
+    try:
+        await host.extensions.activate(extension)
+        problem = (await host.extensions.health(extension)).problem
+        await host.extensions.deactivate(extension)
+    except SymphonyError as error:
+        return None if error.code == "SYM-P002" else error  # nobody was asked yet: `run` does
+    if not problem:
+        return None
+    return ExtensionError(
+        f"it is not well: {problem}", code="SYM-E049", hint="Its `symphony_health` says so."
+    )
 
 
 def _no_worker(info: "ExtensionInfo") -> "SymphonyError":
@@ -120,10 +158,23 @@ def _no_worker(info: "ExtensionInfo") -> "SymphonyError":
 
     if info.error is not None:
         return error_from_payload(info.error)
+    if info.state == "quarantined":
+        return _in_quarantine(info.id, info.reason)
     return ExtensionError(
         info.reason or f"{info.id} is {info.state}",
         hint=f"Install another version of it, tell its author, or `symphony disable {info.id}`.",
         details={"extension": info.id},
+    )
+
+
+def _in_quarantine(extension: str, reason: str) -> "SymphonyError":
+    from symphony_sdk.errors import ExtensionError
+
+    return ExtensionError(
+        f"it {reason}",
+        code="SYM-E032",
+        hint=f"Mend or update it, or give it one more try: `symphony reload {extension}`.",
+        details={"extension": extension},
     )
 
 

@@ -79,4 +79,4 @@ def counted(number: int, noun: str) -> str:
         number: How many.
         noun: What one of them is called.
     """
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -2,12 +2,18 @@
 
 import threading
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import IO, Any, Literal, Protocol, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from symphony_sdk.contributions import ArtifactRef
 from symphony_sdk.errors import Cancelled
-from symphony_sdk.permissions import Access, PermissionSet
+from symphony_sdk.extension.files import Files
+from symphony_sdk.extension.models import Models
+from symphony_sdk.extension.network import Network
+
+if TYPE_CHECKING:
+    import socket
+
+    from symphony_sdk.extension.http import Http
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -73,72 +79,15 @@ class Log:
         self._write("error", text)
 
 
-class Files:
-    """The file system, as far as the extension's manifest declares it.
-
-    Args:
-        permissions: What the manifest declares.
-    """
-
-    def __init__(self, permissions: PermissionSet) -> None:
-        self._permissions = permissions
-
-    def check(self, path: str | Path, scope: Literal["read", "write"]) -> Path:
-        """The absolute path, if the manifest declares it.
-
-        Args:
-            path: A file or a directory; symbolic links are followed before the check.
-            scope: What is to be done with it.
-
-        Raises:
-            PermissionDenied: The manifest does not declare it.
-        """
-        resolved = Path(path).expanduser().resolve()
-        self._permissions.check(Access("file", scope, str(resolved)))
-        return resolved
-
-    @overload
-    def open(self, path: str | Path, mode: Literal["r", "w", "a"]) -> IO[str]: ...
-    @overload
-    def open(self, path: str | Path, mode: Literal["rb", "wb", "ab"] = "rb") -> IO[bytes]: ...
-    def open(self, path: str | Path, mode: str = "rb") -> IO[Any]:
-        """Open a file; text is UTF-8.
-
-        Args:
-            path: The file.
-            mode: As for the built-in `open`.
-
-        Raises:
-            PermissionDenied: The manifest does not declare it.
-            OSError: It cannot be opened.
-        """
-        checked = self.check(path, "read" if mode.startswith("r") else "write")
-        return checked.open(mode, encoding=None if "b" in mode else "utf-8")
-
-    def read_bytes(self, path: str | Path) -> bytes:
-        """All bytes of a file; raises as [open][symphony_sdk.extension.context.Files.open]."""
-        return self.check(path, "read").read_bytes()
-
-    def read_text(self, path: str | Path) -> str:
-        """All text of a UTF-8 file; raises as [open][symphony_sdk.extension.context.Files.open]."""
-        return self.check(path, "read").read_text("utf-8")
-
-    def write_bytes(self, path: str | Path, data: bytes) -> None:
-        """Write a file anew; raises as [open][symphony_sdk.extension.context.Files.open]."""
-        self.check(path, "write").write_bytes(data)
-
-    def write_text(self, path: str | Path, text: str) -> None:
-        """Write a UTF-8 file anew; raises as [open][symphony_sdk.extension.context.Files.open]."""
-        self.check(path, "write").write_text(text, "utf-8")
-
-
 class Context:
     """What one call of an extension may touch, and how it tells the host where it is.
 
     Args:
         config: The extension's settings.
         files: The file system, as far as declared.
+        network: The network, as far as declared.
         artifacts: The Artifact Store.
+        models: The models of other extensions, as far as declared.
         log: The extension's log.
         progress: Takes the fraction done and a text.
         cancelled: Set when the call is cancelled.
@@ -153,7 +102,9 @@ class Context:
         *,
         config: Mapping[str, Any],
         files: Files,
+        network: Network,
         artifacts: Artifacts,
+        models: Models,
         log: Log,
         progress: Callable[[float, str], None],
         cancelled: threading.Event,
@@ -165,13 +116,48 @@ class Context:
         self.config = config
         self.files = files
         self.artifacts = artifacts
+        self.models = models
         self.log = log
         self.run = run
         self.node = node
         self.attempt = attempt
         self.item = item
+        self._network = network
         self._progress = progress
         self._cancelled = cancelled
+        self._told = (0.0, "")
+
+    @property
+    def idempotency_key(self) -> str:
+        """Names this attempt: equal where it is delivered twice, different for each further attempt.
+
+        Give it to services that carry a request out once however often they get it. Where that is to hold over all
+        attempts at a node, make the key of `run`, `node` and `item` alone.
+        """
+        return f"{self.run}/{self.node}/{self.item}/{self.attempt}"
+
+    @property
+    def http(self) -> "Http":
+        """Asks HTTP servers that the manifest declares: `ctx.http.get("https://api.example.org/")`."""
+        from symphony_sdk.extension.http import Http  # http.client costs 20 ms that few extensions need
+
+        return Http(self._network)
+
+    def connect(self, host: str, port: int, timeout: float | None = None) -> "socket.socket":
+        """A connected TCP socket, made by the host; TLS is for the extension to speak on it.
+
+        Args:
+            host: A name or an address that the manifest declares.
+            port: The port.
+            timeout: Seconds until the connection stands, and then of each wait on it; None for the host's bound,
+                and none on the connection.
+
+        Raises:
+            PermissionDenied: The manifest does not declare it, the user does not allow it, or the name leads
+                elsewhere.
+            OSError: The server cannot be reached.
+        """
+        return self._network.connect(host, port, timeout)
 
     def progress(self, fraction: float, text: str = "") -> None:
         """Tell how far the call is.
@@ -184,7 +170,17 @@ class Context:
             Cancelled: The call was cancelled; let it pass through.
         """
         self.check_cancelled()
-        self._progress(min(max(fraction, 0.0), 1.0), text)
+        self._told = (min(max(fraction, 0.0), 1.0), text)
+        self._progress(*self._told)
+
+    def heartbeat(self) -> None:
+        """Tell that the call is at work, where there is no progress to tell: an `idle_timeout` counts anew.
+
+        Raises:
+            Cancelled: The call was cancelled; let it pass through.
+        """
+        self.check_cancelled()
+        self._progress(*self._told)
 
     @property
     def cancelled(self) -> bool:

@@ -23,12 +23,15 @@ class Instrument:
         title: A few words for people; made from the class's name unless given.
         version: Version of its meaning, counted from 1; raise it when results change for equal inputs.
         idempotent: Whether the same inputs may be inferred again after a crash.
+        pure: Whether the result depends on nothing but the inputs, the extension and its settings, so that an
+            earlier one may stand in for a call. None: so it is if the extension asks for no permission but models.
     """
 
     id: ClassVar[str] = ""
     title: ClassVar[str] = ""
     version: ClassVar[int] = 1
     idempotent: ClassVar[bool] = True
+    pure: ClassVar[bool | None] = None
 
     def load(self, ctx: Context) -> None:
         """Bring the model into memory.
@@ -76,4 +79,5 @@ class Instrument:
             description=(inspect.getdoc(type(self)) or "").partition("\n\n")[0],
             version=self.version,
             idempotent=self.idempotent,
+            pure=self.pure,
         )

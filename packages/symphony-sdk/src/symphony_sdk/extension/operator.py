@@ -24,6 +24,10 @@ class Operator(Generic[P, R]):
         version: Version of its meaning, counted from 1; raise it when results change for equal inputs.
         idempotent: Whether running it twice with the same inputs is the same as once, so that it may be
             run again after a crash.
+        short: Whether a call takes well under a millisecond and waits for nothing: such calls are handed out many at
+            a time, and run on the event loop of the host where the extension runs there.
+        pure: Whether the result depends on nothing but the inputs, the extension and its settings, so that an
+            earlier one may stand in for a call. None: so it is if the extension asks for no permission but models.
 
     Raises:
         ExtensionError: The id or the signature cannot be that of a node.
@@ -37,12 +41,16 @@ class Operator(Generic[P, R]):
         title: str = "",
         version: int = 1,
         idempotent: bool = True,
+        short: bool = False,
+        pure: bool | None = None,
     ) -> None:
         self.id = check_operation_id(id)
         self.function = function
         self.title = title or title_of(function.__name__)
         self.version = version
         self.idempotent = idempotent
+        self.short = short
+        self.pure = pure
         update_wrapper(self, function)
 
     def __call__(self, ctx: Context, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -66,11 +74,20 @@ class Operator(Generic[P, R]):
             description=(inspect.getdoc(self.function) or "").partition("\n\n")[0],
             version=self.version,
             idempotent=self.idempotent,
+            short=self.short,
+            pure=self.pure,
+            chains=not inspect.iscoroutinefunction(self.function),
         )
 
 
 def operator(
-    id: str, *, title: str = "", version: int = 1, idempotent: bool = True
+    id: str,
+    *,
+    title: str = "",
+    version: int = 1,
+    idempotent: bool = True,
+    short: bool = False,
+    pure: bool | None = None,
 ) -> Callable[[Callable[Concatenate[Context, P], R]], Operator[P, R]]:
     """Make a function a node type of workflows.
 
@@ -79,12 +96,17 @@ def operator(
         title: A few words for people; made from the function's name unless given.
         version: Version of its meaning, counted from 1.
         idempotent: Whether it may be run again with the same inputs after a crash.
+        short: Whether a call takes well under a millisecond and waits for nothing.
+        pure: Whether the result depends on nothing but the inputs, the extension and its settings, so that an
+            earlier one may stand in for a call. None: so it is if the extension asks for no permission but models.
 
     Raises:
         ExtensionError: The id is no operation id.
     """
 
     def wrap(function: Callable[Concatenate[Context, P], R]) -> Operator[P, R]:
-        return Operator(function, id=id, title=title, version=version, idempotent=idempotent)
+        return Operator(
+            function, id=id, title=title, version=version, idempotent=idempotent, short=short, pure=pure
+        )
 
     return wrap

@@ -58,6 +58,7 @@ class Signature:
         if "return" not in hints:
             raise self._error(f"{owner!r} has no return annotation", "Write `-> TYPE`, or `-> None`.")
         self._returns = hints["return"]
+        self._names_outputs = typing.is_typeddict(_bare(self._returns))
         self.outputs = self._outputs(self._returns)
 
     def decode(self, inputs: Mapping[str, msgspec.Raw]) -> dict[str, Any]:
@@ -96,7 +97,7 @@ class Signature:
             # A round trip through builtins checks the value against the annotation that others rely on.
             plain = msgspec.to_builtins(result, builtin_types=(bytes,), enc_hook=encode_hook)
             msgspec.convert(plain, self._returns, dec_hook=decode_hook)
-            values = plain if typing.is_typeddict(_bare(self._returns)) else {"result": plain}
+            values = plain if self._names_outputs else {"result": plain}
             return {name: msgspec.Raw(encode(value)) for name, value in values.items()}
         except (TypeError, *DECODING_ERRORS) as error:
             raise self._error(

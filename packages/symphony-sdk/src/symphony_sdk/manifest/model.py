@@ -80,7 +80,14 @@ class Manifest(BaseModel):
             ),
             permissions=self.permissions.all(),
             resources=Resources(
-                resources.memory, resources.cpu, resources.gpu, resources.processes, resources.load_timeout
+                resources.memory,
+                resources.cpu,
+                resources.gpu,
+                resources.processes,
+                resources.load_timeout,
+                resources.workers or 0,
+                resources.threads,
+                resources.disk,
             ),
             config=self.config.json_schema(),
             marketplace=Marketplace(

@@ -6,13 +6,16 @@ at once and may be called from any thread.
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
 from symphony_sdk.contributions import ArtifactRef
 from symphony_sdk.errors import ErrorPayload
 from symphony_sdk.events import RunCommand, RunEvent
+
+if TYPE_CHECKING:
+    from symphony_sdk.ports.metrics import RunMetrics
 
 Durability = Literal["os", "group", "sync"]
 """`os`: handed to the operating system; `group`: synced with the next group; `sync`: synced before return."""
@@ -32,6 +35,31 @@ NodeState = Literal[
 ]
 
 
+OnFailure = Literal["continue", "fail-fast", "isolate"]
+
+
+class RunPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a run is run.
+
+    Args:
+        on_failure: What a node that failed for good means to the others. `continue`: what does not depend on it runs,
+            and the run fails in the end. `fail-fast`: no further node starts, those that run are stopped, and the
+            run fails. `isolate`: as `continue`, but the run completes, without the outputs that could not be made.
+        timeout: Seconds that the run may take, pauses and times without a process not counted; None for no bound. A run
+            that has ended gets as much again when it is resumed.
+        concurrency: At most so many of its calls are out at once; 0 for no bound of its own.
+        weight: Its share of an executor that several runs of a process want; twice the weight gets twice the time, and
+            so twice the calls where they take equally long. Above 0.
+        cache: Whether results of earlier runs may stand in for nodes that are unchanged.
+    """
+
+    on_failure: OnFailure = "continue"
+    timeout: float | None = None
+    concurrency: int = 0
+    weight: float = 1.0
+    cache: bool = True
+
+
 class RunRequest(msgspec.Struct, frozen=True):
     """A workflow to run.
 
@@ -41,6 +69,7 @@ class RunRequest(msgspec.Struct, frozen=True):
         executor: Name of the executor that runs its nodes.
         labels: Facts to keep beside the run.
         actor: Who starts it; empty where that is not known.
+        policy: How it is run.
     """
 
     workflow: dict[str, Any]
@@ -48,6 +77,7 @@ class RunRequest(msgspec.Struct, frozen=True):
     executor: str = "local"
     labels: dict[str, str] = {}
     actor: str = ""
+    policy: RunPolicy = RunPolicy()
 
 
 class NodeStatus(msgspec.Struct, frozen=True):
@@ -64,6 +94,7 @@ class NodeStatus(msgspec.Struct, frozen=True):
         queued: Seconds from when every node before it had ended to its first start since the run went on.
         prompt: What a person is asked, where it waits for an answer.
         approvers: Who may answer; none for anybody who may steer the run.
+        place: Where its last attempt ran, if that failed; empty where that is not known.
     """
 
     node: str
@@ -76,6 +107,7 @@ class NodeStatus(msgspec.Struct, frozen=True):
     queued: float = 0.0
     prompt: str = ""
     approvers: tuple[str, ...] = ()
+    place: str = ""
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -122,6 +154,73 @@ class HistoryEntry(msgspec.Struct, frozen=True):
     actor: str = ""
     node: str = ""
     comment: str = ""
+
+
+ExplanationCode = Literal[
+    "hit",
+    "taken-over",
+    "asked",
+    "switched-off",
+    "never",
+    "not-idempotent",
+    "reads-outside",
+    "cheaper-to-run",
+    "unknown",
+    "first-time",
+    "version-changed",
+    "settings-changed",
+    "input-changed",
+    "expired",
+    "removed",
+    "no-outputs",
+    "at-the-same-time",
+    "forgotten",
+    "control",
+    "not-run",
+]
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """Why a node of a run was computed, or was not.
+
+    Args:
+        node: Id of the node.
+        code: `hit`: an earlier result stands in. `taken-over`: a rerun took the result over. Every other says why
+            none did. `asked`: a user named the node. `switched-off`: the run computes everything anew. `never`: its
+            cache policy says so. `not-idempotent`: its operation has effects. `reads-outside`: its
+            operation may depend on files, the network or the system. `cheaper-to-run`: its operation takes
+            less to compute than to look up. `unknown`: no extension says what its operation is. `first-time`: no earlier run of the workflow has a result of it. `version-changed`,
+            `settings-changed`: its extension is not what it was. `input-changed`: it was given something else.
+            `expired`: the result was too old. `removed`: an artifact of it is gone. `no-outputs`: there is nothing to
+            keep. `at-the-same-time`: the result was not there yet. `forgotten`: the result is no longer kept.
+            `control`: a control node, which is decided anew in each run. `not-run`: it has not run.
+        text: The same for people.
+        details: What belongs to the code: `run`, `node` and `computed` of a result that stands in; `old` and `new` of
+            what changed, by port where that is an input.
+    """
+
+    node: str
+    code: ExplanationCode
+    text: str
+    details: dict[str, Any] = {}
+
+
+class CompactedRun(msgspec.Struct, frozen=True):
+    """A run whose log was made small, or would be.
+
+    Args:
+        run: Id of the run.
+        state: Its state.
+        events: How many of its events were dropped.
+        before: Bytes of its log before.
+        after: And afterwards.
+    """
+
+    run: str
+    state: RunState
+    events: int
+    before: int
+    after: int
 
 
 class RunStatus(msgspec.Struct, frozen=True):
@@ -335,6 +434,16 @@ class DagTracker(Protocol):
             limit: At most so many.
         """
 
+    async def metrics(self, run: str) -> "RunMetrics":
+        """What a run took until now, or until its end; told from its events alone, so the run pays nothing for it.
+
+        Args:
+            run: Id of the run.
+
+        Raises:
+            RunError: There is no such run.
+        """
+
     async def request(self, run: str) -> RunRequest:
         """What a run was asked to do.
 
@@ -355,6 +464,33 @@ class DagTracker(Protocol):
 
         Raises:
             RunError: There is no such run.
+        """
+
+    async def explain(self, run: str, node: str = "") -> Sequence[Explanation]:
+        """Why each node of a run was computed, or was not.
+
+        Args:
+            run: Id of the run.
+            node: Id of a node; empty for all, in topological order.
+
+        Raises:
+            RunError: There is no such run or node.
+        """
+
+    async def compact(
+        self, runs: Sequence[str] = (), *, older_than: float = 0.0, dry_run: bool = False
+    ) -> Sequence[CompactedRun]:
+        """Make the logs of runs that are over small; their states, outputs and history stay.
+
+        A compacted run can do what any other can. Its events keep their numbers; some are left out.
+
+        Args:
+            runs: Ids of runs; none for all that are completed or cancelled and were not compacted before.
+            older_than: Only those that ended so many seconds ago.
+            dry_run: Only say what would be done.
+
+        Raises:
+            RunError: There is no such run, it may still go on, or the log cannot be written.
         """
 
     async def outputs(self, run: str) -> Mapping[str, bytes]:

@@ -2,6 +2,14 @@
 
 from symphony_sdk.testing.context import RecordingContext, recording_context
 from symphony_sdk.testing.contracts import Contract, ExtensionContract
+from symphony_sdk.testing.models import FakeModels
 from symphony_sdk.testing.strategies import message_strategy
 
-__all__ = ["Contract", "ExtensionContract", "RecordingContext", "message_strategy", "recording_context"]
+__all__ = [
+    "Contract",
+    "ExtensionContract",
+    "FakeModels",
+    "RecordingContext",
+    "message_strategy",
+    "recording_context",
+]

@@ -1,4 +1,4 @@
-"""A context for tests: it records what an extension says and keeps its artifacts in memory."""
+"""A context for tests: it records what an extension says, keeps its artifacts in memory, and runs models of the test."""
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -7,9 +7,10 @@ from typing import Any
 
 from symphony_sdk.contributions import ArtifactRef
 from symphony_sdk.errors import ArtifactError
-from symphony_sdk.extension import Context, Files, Log
+from symphony_sdk.extension import Context, Files, Log, OwnNetwork
 from symphony_sdk.messages import Progress
 from symphony_sdk.permissions import PermissionSet
+from symphony_sdk.testing.models import FakeModels
 
 
 class RecordingArtifacts:
@@ -48,11 +49,13 @@ class RecordingContext(Context):
         progressed: Every progress that was told.
         lines: Every line of the log, with its level.
         artifacts: The store, with everything in `artifacts.stored`.
+        models: The models that the test gave, with what was run in `models.ran`.
     """
 
     progressed: list[Progress]
     lines: list[tuple[str, str]]
     artifacts: RecordingArtifacts
+    models: FakeModels
 
     def cancel(self) -> None:
         """Cancel the call, as a user would."""
@@ -62,7 +65,8 @@ class RecordingContext(Context):
 def recording_context(
     *,
     config: Mapping[str, Any] | None = None,
-    permissions: Iterable[str] = ("file:read,write:/**",),
+    permissions: Iterable[str] = ("file:read,write:/**", "model:read,execute:**"),
+    models: Mapping[str, Callable[..., Any]] | None = None,
     run: str = "",
     node: str = "",
     attempt: int = 1,
@@ -74,6 +78,8 @@ def recording_context(
     Args:
         config: The extension's settings.
         permissions: What the extension may touch, in the text form of the permission grammar.
+        models: Stand-ins for models of other extensions, by name: functions that are annotated as the instrument's
+            `infer` is, without the context.
         run: Id of the run.
         node: Id of the node.
         attempt: Number of this attempt, counted from 1.
@@ -88,10 +94,13 @@ def recording_context(
         if on_progress is not None:
             on_progress(progressed[-1])
 
+    declared = PermissionSet.parse(permissions)
     context = RecordingContext(
         config=dict(config or {}),
-        files=Files(PermissionSet.parse(permissions)),
+        files=Files(declared),
+        network=OwnNetwork(declared),
         artifacts=RecordingArtifacts(),
+        models=FakeModels(models or {}, declared),
         log=Log(lambda level, text: lines.append((level, text))),
         progress=progress,
         cancelled=threading.Event(),

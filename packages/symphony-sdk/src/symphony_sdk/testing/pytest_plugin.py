@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def symphony_context() -> "RecordingContext":
-    """A context that records progress and log, keeps artifacts in memory and allows every file."""
+    """A context that records progress and log, keeps artifacts in memory and allows every file; it has no models."""
     from symphony_sdk.testing import recording_context
 
     return recording_context()

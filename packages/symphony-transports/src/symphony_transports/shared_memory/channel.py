@@ -1,8 +1,23 @@
 """One end of a connection through shared memory: two rings, and the pipes that their two ends talk through.
 
-Behind the rings lies a page with a *hint* for each: the writer stores there how much it has announced, after it has.
-Whoever waits on another core sees that long before the system has woken it. The hint says no more than that it is
-worth to look at the pipe now: no position is ever taken from it, so it may lie or come late and no order matters.
+Behind the rings lies a page of words, two for each ring. In one the writer stores how much it has put, each time. In
+the other the reader says whether it is *awake*: that it looks at the first word by itself, so that nothing need be
+sent through the pipe. A reader that never says so is woken by the pipe each time; an event loop is such a reader.
+
+Why no wake-up is lost: the writer stores how much it has put and then looks whether the reader is awake; the reader
+says that it is not and then looks a last time at how much was put. A processor may put off a store until after the
+load that follows it, and if both did, each would miss the other. So between the two each end passes a full barrier.
+It is the taking and giving of a lock that nobody else wants: CPython's locks are semaphores of the C library, from
+3.14 on a byte of its own, and to give either back takes an atomic instruction, whoever is around. On x86 each such
+is a full barrier. (The mutexes of glibc are no such thing: they do without while a process has one thread.)
+
+Why the bytes are there when the number says so: x86 lets others see stores in the order in which they were made, and
+takes loads in theirs; the number is one aligned word, so it is never seen in halves. Other processors promise neither.
+There no reader says that it is awake, and a number comes through the pipe only: the kernel orders a write to it
+before the read that returns it.
+
+Why it harms nobody if the peer lies in these words: how much it has put is read once and checked like what comes
+through the pipe, and if it claims to be awake while it sleeps, then it is itself that goes on sleeping.
 
 The end that listens makes everything and passes the other end's part over a Unix socket, which is then closed.
 Nothing has a name, so nothing is left behind, however the two processes end; and the death of a process closes
@@ -22,6 +37,7 @@ import os
 import socket
 import stat
 import sys
+import threading
 from array import array
 from collections.abc import Sequence
 from contextlib import suppress
@@ -37,22 +53,26 @@ from symphony_transports.systems import not_here
 RING_SIZE: Final = 1 << 20
 """Bytes of each of the two rings. The system gives memory for what is used of them."""
 
-_MAGIC: Final = b"symshm-2"
+CAN_LOOK: Final = sys.platform == "linux" and os.uname().machine == "x86_64" and sys.maxsize > 1 << 32
+"""Whether the processor promises what it takes to look at the words instead of waiting for the pipe."""
+
+_MAGIC: Final = b"symshm-3"
 _OFFER: Final = Struct("<8sQ")
 _DESCRIPTORS: Final = 5  # the memory, and two ends of a pipe for each ring
 _PROC: Final = "/proc/self/fd"
 _LARGEST: Final = 1 << 30  # bytes of a ring
-_HINTS: Final = mmap.PAGESIZE
+_WORDS: Final = mmap.PAGESIZE
 _APART: Final = (
-    128  # bytes from one hint to the other: cores share no line of their caches, nor a pair of lines
+    128  # bytes from one word to the next: cores share no line of their caches, nor a pair of lines
 )
+_NOTHING: Final = memoryview(bytes(8)).cast("Q")  # a word of a peer that has put nothing and sleeps
 
 
 class Channel:
     """One end of a connection through shared memory; made by `offer` and by `receive`.
 
     Args:
-        memory: Both rings and their hints: first those of the ring that the listening end reads.
+        memory: Both rings and their words: first those of the ring that the listening end reads.
         listens: Whether this is the listening end.
         pipes: Descriptors of this end: those that it reads announcements and acknowledgements from, and those
             that it writes announcements and acknowledgements to. It owns them.
@@ -62,21 +82,23 @@ class Channel:
         outgoing: The ring that this end writes.
         announcements: Where the peer announces what it has put into `incoming`.
         acknowledgements: Where the peer acknowledges what it has taken from `outgoing`.
-        hint: How much the peer claims to have put into `incoming`; a view of one word, not to be trusted.
+        put: How much the peer claims to have put into `incoming`; a view of one word, to be read once and checked.
     """
 
     def __init__(self, memory: mmap.mmap, *, listens: bool, pipes: Sequence[int]) -> None:
-        middle, end = (len(memory) - _HINTS) // 2, len(memory) - _HINTS
+        middle, end = (len(memory) - _WORDS) // 2, len(memory) - _WORDS
         with memoryview(memory) as whole:
             rings = whole[:middle], whole[middle:end]
-            hints = [whole[start : start + 8].cast("Q") for start in (end, end + _APART)]
+            words = [whole[start : start + 8].cast("Q") for start in range(end, end + 4 * _APART, _APART)]
         self._memory = memory
-        self._views = *rings, *hints
+        self._views = *rings, *words
+        lock = threading.Lock()
+        self._lock, self._unlock = lock.acquire, lock.release
         reads, writes = (0, 1) if listens else (1, 0)
         self.incoming = Incoming(rings[reads])
         self.outgoing = Outgoing(rings[writes])
-        self.hint = hints[reads]
-        self._hint = hints[writes]
+        self.put, self._awake = words[2 * reads : 2 * reads + 2]
+        self._put, self._peer_awake = words[2 * writes : 2 * writes + 2]
         self.announcements = FileIO(pipes[0], "r")
         self.acknowledgements = FileIO(pipes[1], "r")
         self._announce = FileIO(pipes[2], "w")
@@ -85,15 +107,28 @@ class Channel:
             os.set_blocking(pipe.fileno(), False)
 
     def announce(self) -> None:
-        """Tell the peer what was put into `outgoing`.
+        """Tell the peer what was put into `outgoing`, and wake it if it sleeps.
 
         Raises:
-            BrokenPipeError: The peer is gone.
+            BrokenPipeError: The peer is gone; it may also be noticed later, by the end of `acknowledgements`.
             MalformedMessage: The peer made the pipe smaller (`SYM-T041`).
         """
-        if self._announce.write(self.outgoing.announcement) is None:
-            raise _full()
-        self._hint[0] = self.outgoing.position[0]
+        self._put[0] = self.outgoing.position
+        self._lock(False)  # without waiting: whoever was interrupted right here has left it locked
+        self._unlock()  # the barrier
+        if not self._peer_awake[0]:
+            self.outgoing.announced += 1
+            if self._announce.write(self._put) is None:  # if the peer changes it meanwhile, it lies to itself
+                raise _full()
+
+    def stay_awake(self) -> None:
+        """Say that this end looks at `put` by itself, until `fall_asleep`; only where `CAN_LOOK`."""
+        self._awake[0] = 1
+
+    def fall_asleep(self) -> None:
+        """Say that this end is to be woken. It must look at `put` once more before it waits."""
+        with threading.Lock():  # the barrier
+            self._awake[0] = 0
 
     def acknowledge(self) -> None:
         """Tell the peer what was taken from `incoming`.
@@ -115,6 +150,7 @@ class Channel:
         Raises:
             OSError: This process does not see `/proc`, or has no descriptor left.
         """
+        self._peer_awake = _NOTHING
         nobody, broken = os.pipe()
         os.close(nobody)
         nothing = os.open(os.devnull, os.O_RDONLY)
@@ -135,7 +171,7 @@ class Channel:
             pipe.close()
         self.incoming = Incoming(memoryview(b""))
         self.outgoing = Outgoing(memoryview(b""))
-        self.hint = memoryview(bytes(8)).cast("Q")
+        self.put = self._peer_awake = _NOTHING
         for view in self._views:
             view.release()
         self._memory.close()
@@ -163,14 +199,14 @@ def offer(sock: socket.socket, size: int = RING_SIZE) -> Channel:
     try:
         memory = os.memfd_create("symphony", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         opened.append(memory)
-        os.ftruncate(memory, 2 * size + _HINTS)
+        os.ftruncate(memory, 2 * size + _WORDS)
         fcntl.fcntl(memory, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
         for _ in range(4):
             opened += os.pipe()
         _, in_r, in_w, taken_r, taken_w, out_r, out_w, freed_r, freed_w = opened
         theirs = [memory, out_r, taken_r, in_w, freed_w]
         ours = [in_r, freed_r, out_w, taken_w]
-        mapped = mmap.mmap(memory, 2 * size + _HINTS)
+        mapped = mmap.mmap(memory, 2 * size + _WORDS)
         socket.send_fds(sock, [_OFFER.pack(_MAGIC, size)], theirs)
     except BaseException as error:
         for descriptor in opened:
@@ -217,7 +253,7 @@ def receive(sock: socket.socket) -> Channel:
         _check_memory(memory, size)
         if not all(stat.S_ISFIFO(os.fstat(pipe).st_mode) for pipe in pipes):
             raise _unsafe("something else than pipes")
-        mapped = mmap.mmap(memory, 2 * size + _HINTS)
+        mapped = mmap.mmap(memory, 2 * size + _WORDS)
     except BaseException:
         for descriptor in descriptors:
             os.close(descriptor)
@@ -260,9 +296,9 @@ def _receive_descriptors(sock: socket.socket) -> tuple[bytes, list[int]]:
 def _check_memory(memory: int, size: int) -> None:
     import fcntl  # not on Windows, where this module is imported for its types
 
-    if not _possible(size) or os.fstat(memory).st_size != 2 * size + _HINTS:
+    if not _possible(size) or os.fstat(memory).st_size != 2 * size + _WORDS:
         raise _unsafe(
-            f"two rings of {size:,} bytes and their hints in a file of {os.fstat(memory).st_size:,}"
+            f"two rings of {size:,} bytes and their words in a file of {os.fstat(memory).st_size:,}"
         )
     try:
         seals = fcntl.fcntl(memory, fcntl.F_GET_SEALS)

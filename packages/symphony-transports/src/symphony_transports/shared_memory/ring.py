@@ -1,13 +1,12 @@
-"""The two ends of a ring of bytes in shared memory; what they tell each other travels through pipes.
+"""The two ends of a ring of bytes in shared memory, and what they tell each other.
 
-The memory holds bytes and nothing else. The writer copies bytes into it and *announces* through a pipe how many
-it has put in all; the reader copies them out and *acknowledges* through another pipe how many it has taken. A
-position thus reaches the other process after the bytes that it stands for, because the kernel orders a write to a
-pipe before the read that returns it: no memory barrier is needed, which Python does not have, on x86 and ARM
-alike. And no wake-up can be lost, as there is no flag that one side sets while the other looks.
+The writer copies bytes into the ring and *announces* how many it has put in all; the reader copies them out and
+*acknowledges* through a pipe how many it has taken. An announcement travels through a pipe as well, or by way of a
+word of the memory while the reader looks at it (`channel` says when). One that comes through the pipe may thus be
+older than what the reader knows already.
 
-How much is under way is bounded twice. The writer never overwrites bytes that are not acknowledged, and it
-announces at most `WINDOW` times more than is acknowledged, so that a pipe always has room. The reader acknowledges
+How much is under way is bounded twice. The writer never overwrites bytes that are not acknowledged, and it sends
+at most `WINDOW` announcements more than are acknowledged, so that a pipe always has room. The reader acknowledges
 as soon as half of either is used: so a writer that waits is always answered by a reader that has caught up.
 
 Nothing here makes a system call. The peer may be hostile: what it says is checked against what it may say, and
@@ -22,7 +21,7 @@ from symphony_sdk.errors import MalformedMessage
 Buffer = bytes | bytearray | memoryview
 
 WINDOW: Final = 256
-"""Announcements that a writer may make before one of them is acknowledged."""
+"""Announcements that a writer may send before one of them is acknowledged."""
 
 _WORD: Final = 8  # bytes of a number in a pipe; in this machine's order, as both ends are on it
 _SAID: Final = 512  # words to read from a pipe at once: a page of it, so that no announcement is cut in two
@@ -35,13 +34,12 @@ class Outgoing:
         memory: The ring; its length is a power of two.
 
     Attributes:
-        position: Bytes put, ever; a view of one word.
-        announcement: What to tell the reader after `put`.
+        position: Bytes put, ever: what to tell the reader after `put`.
+        announced: Announcements sent, ever; whoever sends one counts it.
         acknowledgements: Where to read into what the reader says.
     """
 
     __slots__ = (
-        "_announced",
         "_memory",
         "_said",
         "_size",
@@ -50,7 +48,7 @@ class Outgoing:
         "_taken",
         "_until",
         "acknowledgements",
-        "announcement",
+        "announced",
         "position",
     )
 
@@ -60,10 +58,9 @@ class Outgoing:
         self._start = 0  # where in the ring the next byte goes
         self._until = 0  # up to where there is surely room
         self._taken = 0  # bytes that the reader has acknowledged, ever
-        self._announced = 0  # announcements, ever
+        self.announced = 0  # announcements sent, ever
         self._stop = WINDOW  # how many there may have been until the reader acknowledges more
-        self.position = memoryview(bytearray(_WORD)).cast("Q")
-        self.announcement = self.position.cast("B")
+        self.position = 0
         self.acknowledgements = memoryview(bytearray(_SAID * _WORD))
         self._said = self.acknowledgements.cast("Q")
 
@@ -79,7 +76,7 @@ class Outgoing:
         """
         start = self._start
         end = start + len(data)
-        if end > self._until or self._announced >= self._stop:
+        if end > self._until or self.announced >= self._stop:
             end = min(end, self._look())
             if end == start:
                 return 0
@@ -88,16 +85,15 @@ class Outgoing:
         self._start = end
         if end == self._size:
             self._start = self._until = 0
-        self.position[0] += end - start
-        self._announced += 1
+        self.position += end - start
         return end - start
 
     def _look(self) -> int:
         """Up to where there is room now."""
         start = self._start
-        if self._announced >= self._stop:
+        if self.announced >= self._stop:
             return start
-        free = self._size - (self.position[0] - self._taken)
+        free = self._size - (self.position - self._taken)
         self._until = min(start + free, self._size)
         return self._until
 
@@ -114,10 +110,10 @@ class Outgoing:
         if rest or words % 2:
             raise _impossible(f"an acknowledgement of {count} bytes")
         taken, confirmed = self._said[words - 2], self._said[words - 1]
-        put = self.position[0]
-        if not (self._taken <= taken <= put and self._stop - WINDOW <= confirmed <= self._announced):
+        put = self.position
+        if not (self._taken <= taken <= put and self._stop - WINDOW <= confirmed <= self.announced):
             raise _impossible(
-                f"{taken:,} bytes and {confirmed:,} announcements as taken, of {put:,} and {self._announced:,}"
+                f"{taken:,} bytes and {confirmed:,} announcements as taken, of {put:,} and {self.announced:,}"
             )
         self._taken, self._stop = taken, confirmed + WINDOW
 
@@ -129,7 +125,7 @@ class Incoming:
         memory: The ring; its length is a power of two.
 
     Attributes:
-        position: Bytes put, ever, as far as announced.
+        position: Bytes put, ever, as far as is known.
         available: Bytes of them that can be taken.
         announcements: Where to read into what the writer says.
         owes: Whether the writer is to be told how much was taken, by `acknowledgement`.
@@ -140,6 +136,7 @@ class Incoming:
         "_confirmed",
         "_memory",
         "_said",
+        "_sent",
         "_size",
         "_soon",
         "_start",
@@ -155,9 +152,10 @@ class Incoming:
         self._size = len(memory)
         self._start = 0  # where in the ring the next byte is
         self.position = 0
+        self._sent = 0  # of them, as far as announced through the pipe
         self._taken = 0  # of them, acknowledged to the writer
         self._soon = self._size // 2  # how many are to be taken until more is acknowledged
-        self._announced = 0  # announcements, ever
+        self._announced = 0  # announcements received, ever
         self._confirmed = 0  # of them, acknowledged to the writer
         self.available = 0
         self.owes = False
@@ -165,7 +163,7 @@ class Incoming:
         self._said = self.announcements.cast("Q")
 
     def announce(self, count: int) -> None:
-        """Take what the writer said.
+        """Take what the writer sent; it may be known already.
 
         Args:
             count: Bytes that were read into `announcements`; at least 1.
@@ -177,6 +175,26 @@ class Incoming:
             raise _impossible(f"an announcement of {count} bytes")
         words = count // _WORD
         position = self._said[words - 1]
+        if not self._sent < position:
+            raise _impossible(f"{position:,} bytes as put, after {self._sent:,}")
+        self._sent = position
+        if position > self.position:
+            self.advance(position)
+        self._announced += words
+        if self._announced >= self._confirmed + WINDOW // 2:
+            if self._announced > self._confirmed + WINDOW:
+                raise _impossible(f"more than {WINDOW} announcements without waiting for an acknowledgement")
+            self.owes = True
+
+    def advance(self, position: int) -> None:
+        """Take what the writer says that it has put.
+
+        Args:
+            position: Bytes, ever; other than `position` so far.
+
+        Raises:
+            MalformedMessage: That cannot be (`SYM-T041`).
+        """
         if not self.position < position <= self._taken + self._size:
             raise _impossible(
                 f"{position:,} bytes as put, after {self.position:,}, into a ring of {self._size:,} bytes "
@@ -184,11 +202,6 @@ class Incoming:
             )
         self.available += position - self.position
         self.position = position
-        self._announced += words
-        if self._announced >= self._confirmed + WINDOW // 2:
-            if self._announced > self._confirmed + WINDOW:
-                raise _impossible(f"more than {WINDOW} announcements without waiting for an acknowledgement")
-            self.owes = True
 
     def take(self, into: memoryview) -> int:
         """Copy bytes out of the ring, at most to the end of its memory.

@@ -1,8 +1,9 @@
 """A connection through shared memory in the form of a blocking socket, for `BlockingConnection` and hot paths.
 
 To wake a process whose core sleeps takes the system far longer than an answer takes to be ready. So whoever receives
-looks at the peer's hint for a little while before it lets itself be put to sleep. Where that is in vain, because the
-peer takes its time or waits for this very core, it looks less and less often.
+looks for a little while at what the peer says in memory before it lets itself be put to sleep. Where that is in vain,
+because the peer takes its time or waits for this very core, it looks less and less often. (To let others go first
+between two looks would help a peer on the same core; but where many want it, each gets milliseconds of it.)
 """
 
 import math
@@ -18,14 +19,18 @@ from typing import Final
 
 from symphony_sdk.errors import MalformedMessage, TransportError
 
-from symphony_transports.shared_memory.channel import Channel, writing_end
+from symphony_transports.shared_memory.channel import CAN_LOOK, Channel, writing_end
 from symphony_transports.shared_memory.ring import Buffer
 
 _LOOKS: Final = 1000
-"""How often to look at the hint: 20 to 50 us in all, in which this process runs no other Python code."""
+"""How often to look: 20 to 50 us in all, in which this process runs no other Python code."""
 
-_LONGEST: Final = 256
+_LONGEST: Final = 32
 """Receives that at most go by without a look, after looking was in vain again and again."""
+
+
+_PIECE: Final = 128 << 10
+"""Bytes to put before the peer is told of them: it copies them out while the next are copied in."""
 
 
 class RingSocket:
@@ -44,9 +49,10 @@ class RingSocket:
         self._channel = channel
         self._timeout: float | None = None
         self._shut = False
+        self._awake = False  # whether the peer was told that this end looks
         self._pause = 0  # receives that go by without a look, after one in vain
         # How many are still to go by; all, where this process has one core alone, which the peer may need.
-        self._blind: float = 0 if len(os.sched_getaffinity(0)) > 1 else math.inf
+        self._blind: float = 0 if CAN_LOOK and len(os.sched_getaffinity(0)) > 1 else math.inf
         self._ending = threading.Lock()
         for pipe in (channel.announcements, channel.acknowledgements):
             os.set_blocking(pipe.fileno(), True)
@@ -71,37 +77,61 @@ class RingSocket:
             TimeoutError: Nothing came in time.
             MalformedMessage: The peer says what cannot be.
         """
-        channel = self._channel
-        incoming = channel.incoming
+        incoming = self._channel.incoming
         while not incoming.available:
-            if self._blind:
-                self._blind -= 1
-            else:
-                self._look()
             if self._shut:
                 return 0
-            if self._timeout is not None:
-                self._wait(channel.announcements, self._timeout)
-            said = channel.announcements.readinto(incoming.announcements)
-            if not said or self._shut:
+            if self._blind:
+                self._blind -= 1
+            elif self._look():
+                break
+            if not self._sleep():
                 return 0
-            incoming.announce(said)
         count = incoming.take(buffer)
         if incoming.owes:
-            channel.acknowledge()
+            self._channel.acknowledge()
         return count
 
-    def _look(self) -> None:
-        """Look for a little while whether the peer has announced something."""
+    def _look(self) -> bool:
+        """Whether the peer puts something in within a little while."""
         if threading.active_count() > 1:
-            return  # the others can do better with the time
-        hint, known = self._channel.hint, self._channel.incoming.position
+            return False  # the others can do better with the time
+        channel = self._channel
+        if not self._awake:
+            self._awake = True
+            channel.stay_awake()
+        incoming = channel.incoming
+        put, known = channel.put, incoming.position
         for _ in repeat(None, _LOOKS):
-            if hint[0] != known:
-                # By so little that looking goes on where 5 of 6 looks find something.
-                self._pause = self._pause * 7 // 8
-                return
+            position = put[0]
+            if position != known:
+                incoming.advance(position)
+                if self._pause:  # by so little that looking goes on where 5 of 6 looks find something
+                    self._pause = self._pause * 7 // 8
+                return True
         self._pause = self._blind = min(self._pause * 2 + 1, _LONGEST)
+        return False
+
+    def _sleep(self) -> bool:
+        """Wait for the peer; whether it is still there."""
+        channel = self._channel
+        incoming = channel.incoming
+        if self._awake:
+            self._awake = False
+            channel.fall_asleep()
+            position = channel.put[0]
+            if position != incoming.position:
+                incoming.advance(position)
+                return True
+        if self._timeout is not None:
+            self._wait(channel.announcements, self._timeout)
+        said = channel.announcements.readinto(incoming.announcements)
+        if not said or self._shut:
+            return False
+        incoming.announce(said)
+        if incoming.owes:  # of what was known already there may be so much that the peer waits
+            channel.acknowledge()
+        return True
 
     def recv(self, size: int) -> bytes:
         """Receive at most `size` bytes, at least one; none at the end."""
@@ -119,7 +149,7 @@ class RingSocket:
         channel = self._channel
         outgoing = channel.outgoing
         try:
-            sent = outgoing.put(data)
+            sent = outgoing.put(data) if len(data) <= _PIECE else 0
             if sent:
                 channel.announce()
             if sent < len(data):
@@ -133,7 +163,7 @@ class RingSocket:
         outgoing = channel.outgoing
         deadline = None if self._timeout is None else monotonic() + self._timeout
         while data:
-            count = outgoing.put(data)
+            count = outgoing.put(data[:_PIECE])
             if count:
                 channel.announce()
                 data = data[count:]

@@ -132,6 +132,8 @@ def _facts(node: Node, edges: list[Edge]) -> Iterator[str]:
         yield f"tried up to {retry.attempts} times"
     if timeout is not None:
         yield f"ends after {timeout:g} s"
+    if (idle := getattr(node, "idle_timeout", None)) is not None:
+        yield f"ends after {idle:g} s without a word"
 
 
 def _came(edge: Edge) -> str:

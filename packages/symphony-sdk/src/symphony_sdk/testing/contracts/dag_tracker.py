@@ -72,6 +72,29 @@ class DagTrackerContract(Contract):
 
         play(dag_tracker, story)
 
+    def test_every_node_of_a_run_is_explained_and_a_compacted_run_stays_what_it_was(
+        self, dag_tracker: Open, completing: RunRequest, failing: RunRequest
+    ) -> None:
+        """Every node of a run is explained, and a compacted run stays what it was."""
+
+        async def story(tracker: DagTracker) -> None:
+            run = await ended(tracker, await tracker.start(completing))
+            status, outputs = await tracker.status(run), await tracker.outputs(run)
+            explained = await tracker.explain(run)
+            assert {one.node for one in explained} == set(completing.workflow["nodes"])
+            assert all(one.code and one.text for one in explained)
+            assert list(await tracker.explain(run, explained[0].node)) == [explained[0]]
+            assert [one.run for one in await tracker.compact(dry_run=True)] == [run]
+            (done,) = await tracker.compact([run])
+            assert (done.run, done.state) == (run, "completed")
+            assert (await tracker.status(run), await tracker.outputs(run)) == (status, outputs)
+            assert await tracker.explain(run) == explained
+            failed = await ended(tracker, await tracker.start(failing))
+            with pytest.raises(RunError):  # it may be resumed
+                await tracker.compact([failed])
+
+        play(dag_tracker, story)
+
     def test_a_run_that_there_is_not_is_an_error_everywhere(self, dag_tracker: Open) -> None:
         """A run that there is not is an error everywhere."""
 
@@ -81,6 +104,9 @@ class DagTrackerContract(Contract):
                 tracker.outputs("nope"),
                 tracker.history("nope"),
                 tracker.request("nope"),
+                tracker.explain("nope"),
+                tracker.compact(["nope"]),
+                tracker.metrics("nope"),
                 tracker.resume("nope"),
                 tracker.pause("nope"),
                 tracker.cancel("nope"),
@@ -163,6 +189,27 @@ class DagTrackerContract(Contract):
                 assert isinstance(events[-1], RunFailed)
             other = await ended(tracker, await tracker.rerun(run))
             assert (await tracker.status(other)).state == "failed"
+
+        play(dag_tracker, story)
+
+    def test_the_metrics_of_a_run_are_those_of_its_nodes_and_agree_with_its_status(
+        self, dag_tracker: Open, completing: RunRequest, failing: RunRequest
+    ) -> None:
+        """The metrics of a run are those of its nodes and agree with its status."""
+
+        async def story(tracker: DagTracker) -> None:
+            for request in (completing, failing):
+                run = await ended(tracker, await tracker.start(request))
+                status, metrics = await tracker.status(run), await tracker.metrics(run)
+                assert (metrics.run, metrics.workflow) == (run, status.workflow)
+                assert (metrics.state, metrics.sequence) == (status.state, status.durable)
+                assert [(one.node, one.state) for one in metrics.nodes] == [
+                    (one.node, one.state) for one in status.nodes
+                ]
+                assert sum(metrics.states.values()) == len(metrics.nodes)
+                assert metrics.critical_seconds <= metrics.wall <= status.seconds
+                assert metrics.work == sum(one.work for one in metrics.nodes)
+                assert await tracker.metrics(run) == metrics
 
         play(dag_tracker, story)
 

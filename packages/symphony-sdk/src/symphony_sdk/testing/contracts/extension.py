@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -38,11 +38,13 @@ class ExtensionContract(Contract):
         package: Import name of the package that holds `symphony.toml`.
         examples: Inputs by the id of the operation; each operation is run with its example.
         config: Settings to run with; those of the manifest's defaults unless given.
+        models: What stands in for models of other extensions, as of `recording_context`.
     """
 
     package: ClassVar[str] = ""
     examples: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     config: ClassVar[Mapping[str, Any]] = {}
+    models: ClassVar[Mapping[str, Callable[..., Any]]] = {}
 
     @property
     def manifest_path(self) -> Path:
@@ -146,6 +148,7 @@ class ExtensionContract(Contract):
         return recording_context(
             config={**declared.config_defaults(), **self.config},
             permissions=[str(permission) for permission in declared.permission_set()],
+            models=self.models,
         )
 
 

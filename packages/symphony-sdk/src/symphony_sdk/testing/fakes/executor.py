@@ -26,6 +26,11 @@ class FakeExecutor:
         self._operations = dict(operations)
         self._running: dict[asyncio.Task[None], NodeCall] = {}
 
+    @property
+    def capacity(self) -> Resources:
+        """A core for each slot."""
+        return Resources(cpu=self.slots)
+
     async def start(self) -> None:
         """It is always ready."""
 
@@ -33,18 +38,25 @@ class FakeExecutor:
         """Whether no more than its slots are asked for."""
         return resources.cpu <= self.slots
 
+    def chains(self, first: str, then: str) -> bool:
+        """No operation follows another one in the same place."""
+        return False
+
     def submit(self, batch: Sequence[NodeCall], on_event: Callable[[NodeEvent], None]) -> None:
-        """Run each call as a task."""
+        """Run each call as a task; a link of a chain is given back."""
         for call in batch:
             self.calls.append(call)
+            if call.takes is not None:
+                on_event(NodeEvent(call, "returned"))
+                continue
             task = asyncio.get_running_loop().create_task(self._run(call, on_event))
             self._running[task] = call
             task.add_done_callback(lambda done: self._running.pop(done, None))
 
-    def cancel(self, run: str, node: str = "", *, force: bool = False) -> None:
+    def cancel(self, run: str, node: str = "", *, item: int = -1, force: bool = False) -> None:
         """Cancel the tasks of a run."""
         for task, call in list(self._running.items()):
-            if call.run == run and node in ("", call.node):
+            if call.run == run and node in ("", call.node) and item in (-1, call.item):
                 task.cancel()
 
     async def stop(self) -> None:

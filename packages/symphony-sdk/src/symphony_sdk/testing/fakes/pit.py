@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import threading
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from hashlib import sha256
@@ -31,11 +32,15 @@ from symphony_sdk.events import (
 )
 from symphony_sdk.ports import (
     ArtifactInfo,
+    CompactedRun,
     Durability,
+    Explanation,
     HistoryEntry,
     Lineage,
+    NodeMetrics,
     NodeStatus,
     Progress,
+    RunMetrics,
     RunRequest,
     RunStatus,
     StaleReport,
@@ -258,6 +263,23 @@ class FakeDagTracker:
         statuses = [await self.status(run) for run in list(reversed(self._events))[:limit]]
         return [msgspec.structs.replace(status, nodes=(), progress=None) for status in statuses]
 
+    async def metrics(self, run: str) -> RunMetrics:
+        """What a run took: nothing is measured, each node is told with its state."""
+        status = await self.status(run)
+        nodes = self.requests[run].workflow.get("nodes", {})
+        told = tuple(
+            NodeMetrics(one.node, nodes[one.node].get("uses", ""), one.state) for one in status.nodes
+        )
+        return RunMetrics(
+            run,
+            status.workflow,
+            status.state,
+            len(self._events[run]),
+            nodes=told,
+            states=dict(Counter(one.state for one in told)),
+            wall=status.seconds,
+        )
+
     async def request(self, run: str) -> RunRequest:
         """What a run was asked to do."""
         self._of(run)
@@ -268,6 +290,22 @@ class FakeDagTracker:
         if run:
             self._of(run)
         return [entry for entry in self._history if run in ("", entry.run) and entry.id > after][:limit]
+
+    async def explain(self, run: str, node: str = "") -> Sequence[Explanation]:
+        """Every node is computed for the first time."""
+        self._check_node(run, node)
+        nodes = [node] if node else self.requests[run].workflow.get("nodes", ())
+        return [Explanation(one, "first-time", "nothing is kept") for one in nodes]
+
+    async def compact(
+        self, runs: Sequence[str] = (), *, older_than: float = 0.0, dry_run: bool = False
+    ) -> Sequence[CompactedRun]:
+        """Nothing is kept that could be made smaller."""
+        found = [(run, (await self.status(run)).state) for run in runs or self._events]
+        over = [(run, state) for run, state in found if state in ("completed", "cancelled")]
+        if runs and len(over) < len(found):
+            raise RunError(f"one of {', '.join(runs)} may still go on", code="SYM-R100")
+        return [CompactedRun(run, state, 0, 0, 0) for run, state in over]
 
     async def outputs(self, run: str) -> Mapping[str, bytes]:
         """Outputs of a completed run."""
