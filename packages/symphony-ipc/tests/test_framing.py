@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from symphony_ipc.envelope import Envelope, Kind
-from symphony_ipc.framing import CONTROL_LIMIT, DATA_LIMIT, FrameReader, decode, encode
+from symphony_ipc.framing import CONTROL_LIMIT, DATA_LIMIT, RECEIVE_LIMIT, FrameReader, decode, encode
 from symphony_sdk.errors import MalformedMessage, TransportError
 
 text = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
@@ -103,6 +103,19 @@ def test_a_stream_cut_anywhere_gives_the_same_envelopes_and_overwrites_none(size
     stream = b"".join(b"".join(encode(envelope)) for envelope in sent)
     cuts = data.draw(st.lists(st.integers(1, len(stream) - 1), max_size=20))
     assert read_all(FrameReader(), stream, cuts) == sent
+
+
+def test_a_long_frame_is_received_in_bounded_pieces():
+    stream = b"".join(encode(Envelope(Kind.RESPONSE, 1, payload=memoryview(bytes(3 * RECEIVE_LIMIT)))))
+    reader, pieces = FrameReader(), []
+    while stream:
+        pieces.append(len(buffer := reader.get_buffer()))
+        count = min(len(buffer), len(stream))
+        buffer[:count] = stream[:count]
+        stream = stream[count:]
+        found = [*reader.received(count)]
+    assert max(pieces) == RECEIVE_LIMIT
+    assert found[0].payload == bytes(3 * RECEIVE_LIMIT)
 
 
 @given(st.binary(max_size=400))

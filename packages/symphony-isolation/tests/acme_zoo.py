@@ -114,6 +114,15 @@ async def wait_async(ctx: Context) -> None:
         note("cancelled")
 
 
+@operator("acme.zoo.tidy-up")
+def tidy_up(ctx: Context) -> None:
+    """Take a moment to end when it is cancelled."""
+    ctx.progress(0.0)
+    ctx._cancelled.wait()
+    threading.Event().wait(0.1)
+    note("tidied up")
+
+
 @operator("acme.zoo.ignore")
 def ignore(ctx: Context) -> None:
     """Never end."""
@@ -266,7 +275,7 @@ def symphony_unload(ctx: Context) -> None:
 
 @provides_operators
 def symphony_operators() -> Iterator[object]:
-    yield from (echo, echo_async, say, shout, chatter, fail, cancel_itself, crash, wait, wait_async)
+    yield from (echo, echo_async, say, shout, chatter, fail, cancel_itself, crash, wait, wait_async, tidy_up)
     yield from (
         boast,
         ignore,

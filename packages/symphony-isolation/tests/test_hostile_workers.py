@@ -6,6 +6,7 @@ import tracemalloc
 
 import msgspec
 import pytest
+from symphony_ipc.framing import RECEIVE_LIMIT
 from symphony_isolation import WorkerLimits
 from symphony_sdk.errors import DeadlineExceeded, ExtensionError, PeerGone, SymphonyError
 
@@ -58,9 +59,6 @@ def _taken_of(connection):
 
 
 PROTOCOL = "broke the protocol: "
-
-TURN = 512 << 10
-"""Bytes of one worker that a turn of the event loop may take: what the kernel holds of a socket, at most."""
 
 
 @pytest.mark.parametrize(
@@ -137,7 +135,7 @@ def test_who_misbehaves_is_blamed_and_quarantined_in_bounded_memory_and_nobody_e
             health = await extensions.health("acme.zoo")
             assert (health.restarts, health.exits) == (0, ())
             bystander.cancel()
-            assert max(taken) <= TURN
+            assert max(taken) <= RECEIVE_LIMIT
 
     def gone(pid):
         try:

@@ -290,6 +290,18 @@ def test_cancelling_the_task_cancels_the_operation(house, call, under_way, opera
     assert "cancelled" in house.notes()
 
 
+def test_a_worker_is_deactivated_after_the_calls_that_were_cancelled_have_ended(house, under_way):
+    async def scenario():
+        async with house.opened(house.zoo()) as extensions:
+            task = await under_way(extensions, "acme.zoo.tidy-up")
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(scenario())
+    assert house.notes()[-3:] == ["tidied up", "deactivate", "unload"]
+
+
 @pytest.mark.parametrize("operation", ["acme.zoo.ignore", "acme.zoo.stick"])
 def test_a_worker_that_does_not_end_a_call_is_killed_and_replaced(
     house, call, under_way, gone, monkeypatch, operation

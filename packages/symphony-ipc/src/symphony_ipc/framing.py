@@ -16,6 +16,9 @@ from symphony_ipc.envelope import DATA_KINDS, EMPTY, Envelope
 T = TypeVar("T")
 Buffer = bytes | memoryview
 
+RECEIVE_LIMIT: Final = 512 << 10
+"""Bytes that are received at once: a peer that fills its socket while it is read keeps nobody waiting."""
+
 CONTROL_LIMIT: Final = 1 << 20
 """Bytes that a frame may have, and that everything around the payload of a data frame may have."""
 
@@ -156,7 +159,7 @@ class FrameReader:
     def get_buffer(self) -> memoryview:
         """Where to receive the next bytes; never empty."""
         if self._long is not None:
-            return self._long[self._filled :]
+            return self._long[self._filled : self._filled + RECEIVE_LIMIT]
         return self._view[self._end :]
 
     def received(self, count: int) -> Iterator[Envelope]:

@@ -260,13 +260,14 @@ class Supervisor:
             self._state = "unloaded"
 
     async def retire(self, worker: Worker) -> None:
-        """Run the hooks `deactivate` and `unload` in a worker and end it.
+        """Run the hooks `deactivate` and `unload` in a worker, below no call that still ends, and end it.
 
         Args:
             worker: A worker; it is none of `workers` any more from now on.
         """
         self.workers.pop(worker.number, None)
         try:
+            await worker.settle()
             for step in ("deactivate", "unload"):
                 try:
                     await worker.step(step, STEP_TIMEOUT)

@@ -281,6 +281,14 @@ class Worker:
         except SymphonyError:
             return judge(before, look(self.pid))
 
+    async def settle(self) -> None:
+        """Wait until the calls that it was told to end have ended, or it has; it has `CANCEL_GRACE` for each."""
+        settled = self._loop.create_task(self.calls.settle())
+        try:
+            await asyncio.wait((settled, self.ended), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            settled.cancel()
+
     async def stop(self) -> None:
         """End it in order, or by force where it does not follow; leaves no process behind, also if cancelled."""
         self._verdict = self._verdict or Verdict("host", "was stopped by the host")

@@ -80,6 +80,7 @@ class WorkerCalls:
         self._on_cancelled = on_cancelled
         self._number = 0
         self._calls: dict[int, Call] = {}
+        self._settled = asyncio.Event()
         self._levels = [0] * LEVELS
 
     def __contains__(self, number: int) -> bool:
@@ -149,6 +150,12 @@ class WorkerCalls:
             call.cancel(self._place)
         self._tell_to_end(fresh)
         return bool(found)
+
+    async def settle(self) -> None:
+        """Wait until it has answered every call that it was told to end."""
+        while any(call.ended for call in self._calls.values()):
+            self._settled.clear()
+            await self._settled.wait()
 
     def progressed(self, progress: Progress) -> None:
         """The worker says how far a call is.
@@ -240,6 +247,7 @@ class WorkerCalls:
         for number, payload in results.errors.items():
             self._failed(number, payload)
         self.last = self._loop.time()
+        self._settled.set()
         self._on_answers(took)
 
     def _owed(self, answered: list[int], left: set[int]) -> list[int]:
