@@ -279,6 +279,7 @@ async def later(ctx: Context, number: int = 0) -> int:
 def near(tmp_path, monkeypatch):
     """The operations above in this process, where a chain goes on however busy the machine is."""
     monkeypatch.setattr("symphony_sdk.worker.calls.CHAIN_SECONDS", 60.0)
+    monkeypatch.setattr("symphony_isolation.host_lane.SLICE", 60.0)
 
     def context(call):
         return Context(
