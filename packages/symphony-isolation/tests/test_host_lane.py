@@ -1,12 +1,14 @@
 """Operations of an extension that runs in the host: on its event loop, or on threads, and each answered once."""
 
 import asyncio
+import inspect
 import threading
 import time
 from contextlib import asynccontextmanager
 
 import pytest
 from symphony_isolation import HostLane, IsolatedExtensions
+from symphony_isolation.host_lane import _OnLoop
 from symphony_sdk import Context, Instrument, operator
 from symphony_sdk.errors import DeadlineExceeded, ExtensionError
 from symphony_sdk.extension import Files, Log, OwnNetwork
@@ -201,3 +203,17 @@ def test_what_waits_for_the_event_loop_can_be_cancelled(near, recorder, node_cal
             assert [node for node, event in finals.items() if event.kind == "failed"] == ["n3"]
 
     asyncio.run(scenario())
+
+
+def test_a_coroutine_that_is_cancelled_before_its_first_step_is_closed():
+    async def never():
+        pytest.fail("it began")
+
+    async def scenario():
+        coroutine, ended = never(), asyncio.Event()
+        cancel = _OnLoop(asyncio.get_running_loop(), print).start(None, coroutine, lambda _: ended.set())
+        cancel()
+        await ended.wait()
+        return inspect.getcoroutinestate(coroutine)
+
+    assert asyncio.run(scenario()) == inspect.CORO_CLOSED

@@ -237,6 +237,7 @@ class _OnLoop:
         too_long = partial(self._keeps_long, call.message.operation)
         task = self._loop.create_task(_watched(coroutine, too_long))
         task.add_done_callback(ended)
+        task.add_done_callback(lambda _: coroutine.close())  # one that was cancelled first has not begun
         return task.cancel
 
 

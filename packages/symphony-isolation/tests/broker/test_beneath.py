@@ -50,8 +50,9 @@ def swapped(place):
 @both_ways
 def test_no_race_of_links_gets_a_file_from_outside(swapped, links):
     root = Root(str(swapped / "granted"), links=links)
-    found = set()
-    for _ in range(RACES):
+    found, races = set(), 0
+    while races < RACES or not found:  # on a busy machine, for as long as the other does not get its turn
+        races += 1
         with suppress(OSError, PermissionDenied):
             found.add(read(root, "sub/f"))
     assert found == {"ok"}
@@ -67,12 +68,9 @@ def test_the_race_is_there_to_be_lost_by_looking_first_and_opening_then(swapped)
         raise PermissionError
 
     found = set()
-    for _ in range(100 * RACES):
+    while "SECRET" not in found:
         with suppress(OSError):
             found.add(check_and_open())
-        if "SECRET" in found:
-            break
-    assert "SECRET" in found
 
 
 @both_ways
