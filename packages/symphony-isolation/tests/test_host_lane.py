@@ -13,10 +13,12 @@ from symphony_sdk import Context, Instrument, operator
 from symphony_sdk.errors import DeadlineExceeded, ExtensionError
 from symphony_sdk.extension import Files, Log, OwnNetwork
 from symphony_sdk.loading import Contributions
+from symphony_sdk.messages import CallOperation
 from symphony_sdk.permissions import PermissionSet
 from symphony_sdk.ports import ExtensionInfo
 from symphony_sdk.testing import FakeModels
 from symphony_sdk.testing.fakes import FakeArtifactStore
+from symphony_sdk.worker.calls import RunningCall
 
 
 def busy(seconds):
@@ -211,7 +213,8 @@ def test_a_coroutine_that_is_cancelled_before_its_first_step_is_closed():
 
     async def scenario():
         coroutine, ended = never(), asyncio.Event()
-        cancel = _OnLoop(asyncio.get_running_loop(), print).start(None, coroutine, lambda _: ended.set())
+        call = RunningCall(CallOperation("acme.near.never"), print, print)
+        cancel = _OnLoop(asyncio.get_running_loop(), print).start(call, coroutine, lambda _: ended.set())
         cancel()
         await ended.wait()
         return inspect.getcoroutinestate(coroutine)
