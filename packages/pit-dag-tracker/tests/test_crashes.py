@@ -118,14 +118,14 @@ def test_after_kill_9_anywhere_loops_maps_and_sub_workflows_go_on_where_they_wer
 
 
 def test_a_run_of_a_killed_process_is_shown_as_interrupted_and_goes_on_here(desk, tmp_path):
-    child = start_child(tmp_path, tmp_path / "ledger")
+    child = start_child(tmp_path, tmp_path / "ledger", flow="held layers")
     run = read_until(child, 40)[0][1]
 
     class Sum:
         async def __call__(self, call, **inputs):
             return {"result": sum(value for value in inputs.values() if isinstance(value, int)) + 1}
 
-    desk.executor.operations.update({"t.t.sum": Sum(), "t.t.big": Sum()})
+    desk.executor.operations.update({"t.t.sum": Sum(), "t.t.big": Sum(), "t.t.held": Sum()})
 
     async def story():
         async with desk.open() as tracker:
@@ -158,7 +158,7 @@ def test_a_command_for_a_process_that_is_stopped_is_withdrawn_and_the_run_can_be
     desk, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("pit_dag_tracker.mailbox.PATIENCE", 0.05)
-    child = start_child(tmp_path, tmp_path / "ledger")
+    child = start_child(tmp_path, tmp_path / "ledger", flow="held layers")
     try:
         run = child.stdout.readline().split()[1]
         stop_between_commits(child, tmp_path / "runs.sqlite")  # alive, and in the middle of the run
@@ -172,6 +172,7 @@ def test_a_command_for_a_process_that_is_stopped_is_withdrawn_and_the_run_can_be
                     assert caught.value.code == "SYM-R066"
                 follow = asyncio.create_task(desk.follow(tracker, run))
                 await asyncio.sleep(0)
+                (tmp_path / "go").touch()
                 child.send_signal(signal.SIGCONT)
                 events = await follow
                 assert [event.sequence for event in events] == list(range(1, len(events) + 1))
