@@ -60,7 +60,9 @@ async def fill_two(extensions, recorder, node_call, operation):
     return pids(recorder)
 
 
-def test_a_second_process_takes_what_the_first_has_no_room_for(house, recorder, node_call):
+def test_a_second_process_takes_what_the_first_has_no_room_for(house, recorder, node_call, monkeypatch):
+    monkeypatch.setattr("symphony_isolation.process_lane.PING_TIMEOUT", 30.0)
+
     async def scenario():
         async with house.opened(house.zoo(workers=2, tier="fallback")) as extensions:
             events = recorder()
