@@ -212,6 +212,22 @@ def test_force_kills_the_process_at_once_and_what_else_it_did_is_lost_and_no_cra
     asyncio.run(scenario())
 
 
+def test_a_call_that_comes_right_after_a_process_was_killed_by_force_goes_to_the_next_one(
+    house, recorder, node_call
+):
+    async def scenario():
+        async with house.opened(house.zoo()) as extensions:
+            events = recorder()
+            extensions.submit([node_call("acme.zoo.ignore", "deaf")], events)
+            await events.until(lambda: bool(events.of("progressed")))
+            extensions.cancel("run", force=True)
+            extensions.submit([node_call("acme.zoo.echo", "next", "two", text="bear")], events)
+            finals = await events.finals(2)
+            assert (finals["deaf"].kind, finals["next"].kind) == ("failed", "completed")
+
+    asyncio.run(scenario())
+
+
 def test_a_call_that_does_not_end_takes_its_process_along_and_the_others_are_lost(
     house, recorder, node_call, monkeypatch
 ):
