@@ -1,6 +1,7 @@
 """Operations of an extension that runs in the host: on its event loop, or on threads, and each answered once."""
 
 import asyncio
+import gc
 import threading
 import time
 from contextlib import asynccontextmanager
@@ -64,6 +65,14 @@ def blocks(ctx: Context, seconds: float = 60.0) -> None:
     ctx._cancelled.wait(seconds)
 
 
+TO_DO = []
+
+
+@operator("acme.near.does", short=True)
+def does(ctx: Context) -> None:
+    TO_DO.pop()()
+
+
 @operator("acme.near.fails")
 def fails(ctx: Context) -> None:
     raise LookupError("nothing there")
@@ -82,7 +91,7 @@ class Model(Instrument):
         raise RuntimeError("stays")
 
 
-OPERATIONS = (short, long, awaits, catches, hogs, blocks, fails, Model())
+OPERATIONS = (short, long, awaits, catches, hogs, blocks, does, fails, Model())
 
 
 def context(call):
@@ -201,3 +210,23 @@ def test_what_waits_for_the_event_loop_can_be_cancelled(near, recorder, node_cal
             assert [node for node, event in finals.items() if event.kind == "failed"] == ["n3"]
 
     asyncio.run(scenario())
+
+
+def test_a_coroutine_that_is_cancelled_before_its_first_step_leaves_nothing(
+    near, recorder, node_call, monkeypatch
+):
+    monkeypatch.setattr("symphony_isolation.host_lane.SLICE", 60.0)
+
+    async def scenario():
+        async with near() as (extensions, _):
+            await extensions.operations()
+            events = recorder()
+            TO_DO.append(lambda: extensions.cancel("run", "waits"))
+            extensions.submit(
+                [node_call("acme.near.awaits", "waits", times=1), node_call("acme.near.does", "does")], events
+            )
+            finals = await events.finals(2)
+            assert (finals["waits"].error.code, finals["does"].kind) == ("SYM-R003", "completed")
+
+    asyncio.run(scenario())
+    gc.collect()  # a coroutine that was never awaited would be told here
