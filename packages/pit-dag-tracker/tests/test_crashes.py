@@ -18,6 +18,7 @@ from symphony_sdk.events import ItemCompleted, NodeCompleted, RunCompleted, RunR
 
 CHILD = Path(__file__).with_name("crash_child.py")
 ROUNDS = 20
+MANY_PROCESSES = pytest.mark.timeout(600)  # one after the other, which takes its time on a busy machine
 
 
 def start_child(directory, ledger, run="", flow="layers"):
@@ -31,14 +32,13 @@ def start_child(directory, ledger, run="", flow="layers"):
 def read_until(child, lines):
     """The output of a child, up to so many lines; it is killed then, unless it has ended by itself."""
     output = []
-    for line in child.stdout:
-        output.append(line.split())
-        if len(output) >= lines:
-            break
-    child.kill()
-    output += [line.split() for line in child.stdout if line.endswith("\n")]
-    child.stdout.close()
-    child.wait()
+    with child:
+        for line in child.stdout:
+            output.append(line.split())
+            if len(output) >= lines:
+                break
+        child.kill()
+        output += [line.split() for line in child.stdout if line.endswith("\n")]
     return output
 
 
@@ -55,6 +55,7 @@ def ledger_calls(ledger):
     return calls
 
 
+@MANY_PROCESSES
 def test_after_kill_9_anywhere_nothing_durable_is_lost_and_nothing_completed_runs_again(desk, tmp_path):
     """The run is killed again and again until it ends; then a new run begins, for `ROUNDS` kills in all."""
     chance = random.Random(20261122)
@@ -91,6 +92,7 @@ def test_after_kill_9_anywhere_nothing_durable_is_lost_and_nothing_completed_run
     assert finished >= 1
 
 
+@MANY_PROCESSES
 def test_after_kill_9_anywhere_loops_maps_and_sub_workflows_go_on_where_they_were(desk, tmp_path):
     """A run is killed eight times at most: no call that had completed is made again, and nothing is left out."""
     chance = random.Random(20261123)
