@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 
@@ -22,14 +21,15 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture
 def url(tmp_path):
     assert NATS is not None, "nats-server is not installed: apt-get install nats-server"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [NATS, "-js", "-a", "127.0.0.1", "-p", str(port), "-sd", str(tmp_path / "kept")]
+    command = [NATS, "-js", "-a", "127.0.0.1", "-p", "-1", "-sd", str(tmp_path / "kept")]  # any port
     server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
-        assert any("Server is ready" in line for line in server.stderr)
-        yield f"nats://127.0.0.1:{port}"
+        said = []
+        while not said or "Server is ready" not in said[-1]:
+            said.append(server.stderr.readline())
+            assert said[-1], said
+        (listens,) = (line for line in said if "Listening for client connections on" in line)
+        yield f"nats://127.0.0.1:{listens.rpartition(':')[2].strip()}"
     finally:
         server.kill()
         server.communicate()

@@ -1,9 +1,11 @@
+import fcntl
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -25,13 +27,16 @@ class Symphony:
         }
 
     def start(self, *arguments):
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "symphony_host", *map(str, arguments)],
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
+        # What it tells waits for the test, which is to meet it in the middle of its run.
+        fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)
+        return process
 
     def __call__(self, *arguments):
         with self.start(*arguments) as process:
@@ -88,8 +93,9 @@ def children(pid):
 def workers(pid):
     """The workers of a host: its children, and those of the process that others are forked from."""
     for child in children(pid):
-        zygote = b"symphony_isolation.zygote" in Path(f"/proc/{child}/cmdline").read_bytes()
-        yield from children(child) if zygote else [child]
+        with suppress(OSError):  # it has ended meanwhile
+            zygote = b"symphony_isolation.zygote" in Path(f"/proc/{child}/cmdline").read_bytes()
+            yield from children(child) if zygote else [child]
 
 
 @pytest.fixture
@@ -98,6 +104,7 @@ def kill_workers():
         killed = [*workers(pid)]
         assert killed, "the host has no worker"
         for child in killed:
-            os.kill(child, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
 
     return kill

@@ -245,7 +245,7 @@ def test_after_kill_9_while_the_form_is_written_there_is_none_or_a_whole_one(des
         assert log.runs(10) == []  # it was not started
 
     process = subprocess.Popen(
-        [sys.executable, str(CHILD), str(tmp_path), os.devnull, "nested", ""],
+        [sys.executable, str(CHILD), str(tmp_path), os.devnull, "held nested", ""],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -260,6 +260,7 @@ def test_after_kill_9_while_the_form_is_written_there_is_none_or_a_whole_one(des
     change(desk, "INSERT INTO blueprints VALUES (?, ?)", run, good[: len(good) // 2])
     assert child(tmp_path, run, killed=True).returncode == -signal.SIGKILL
     assert form_of(desk, run)[0] == good[: len(good) // 2]
+    (tmp_path / "go").touch()
     ended = child(tmp_path, run)
     assert ended.returncode == 0 and "outputs" in ended.stdout
     assert decode_blueprints(form_of(desk, run)[0], request) is not None

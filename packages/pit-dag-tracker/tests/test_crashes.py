@@ -18,6 +18,7 @@ from symphony_sdk.events import ItemCompleted, NodeCompleted, RunCompleted, RunR
 
 CHILD = Path(__file__).with_name("crash_child.py")
 ROUNDS = 20
+MANY_PROCESSES = pytest.mark.timeout(600)  # one after the other, which takes its time on a busy machine
 
 
 def start_child(directory, ledger, run="", flow="layers"):
@@ -31,14 +32,13 @@ def start_child(directory, ledger, run="", flow="layers"):
 def read_until(child, lines):
     """The output of a child, up to so many lines; it is killed then, unless it has ended by itself."""
     output = []
-    for line in child.stdout:
-        output.append(line.split())
-        if len(output) >= lines:
-            break
-    child.kill()
-    output += [line.split() for line in child.stdout if line.endswith("\n")]
-    child.stdout.close()
-    child.wait()
+    with child:
+        for line in child.stdout:
+            output.append(line.split())
+            if len(output) >= lines:
+                break
+        child.kill()
+        output += [line.split() for line in child.stdout if line.endswith("\n")]
     return output
 
 
@@ -55,6 +55,7 @@ def ledger_calls(ledger):
     return calls
 
 
+@MANY_PROCESSES
 def test_after_kill_9_anywhere_nothing_durable_is_lost_and_nothing_completed_runs_again(desk, tmp_path):
     """The run is killed again and again until it ends; then a new run begins, for `ROUNDS` kills in all."""
     chance = random.Random(20261122)
@@ -91,6 +92,7 @@ def test_after_kill_9_anywhere_nothing_durable_is_lost_and_nothing_completed_run
     assert finished >= 1
 
 
+@MANY_PROCESSES
 def test_after_kill_9_anywhere_loops_maps_and_sub_workflows_go_on_where_they_were(desk, tmp_path):
     """A run is killed eight times at most: no call that had completed is made again, and nothing is left out."""
     chance = random.Random(20261123)
@@ -118,14 +120,14 @@ def test_after_kill_9_anywhere_loops_maps_and_sub_workflows_go_on_where_they_wer
 
 
 def test_a_run_of_a_killed_process_is_shown_as_interrupted_and_goes_on_here(desk, tmp_path):
-    child = start_child(tmp_path, tmp_path / "ledger")
+    child = start_child(tmp_path, tmp_path / "ledger", flow="held layers")
     run = read_until(child, 40)[0][1]
 
     class Sum:
         async def __call__(self, call, **inputs):
             return {"result": sum(value for value in inputs.values() if isinstance(value, int)) + 1}
 
-    desk.executor.operations.update({"t.t.sum": Sum(), "t.t.big": Sum()})
+    desk.executor.operations.update({"t.t.sum": Sum(), "t.t.big": Sum(), "t.t.held": Sum()})
 
     async def story():
         async with desk.open() as tracker:
@@ -158,7 +160,7 @@ def test_a_command_for_a_process_that_is_stopped_is_withdrawn_and_the_run_can_be
     desk, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("pit_dag_tracker.mailbox.PATIENCE", 0.05)
-    child = start_child(tmp_path, tmp_path / "ledger")
+    child = start_child(tmp_path, tmp_path / "ledger", flow="held layers")
     try:
         run = child.stdout.readline().split()[1]
         stop_between_commits(child, tmp_path / "runs.sqlite")  # alive, and in the middle of the run
@@ -172,6 +174,7 @@ def test_a_command_for_a_process_that_is_stopped_is_withdrawn_and_the_run_can_be
                     assert caught.value.code == "SYM-R066"
                 follow = asyncio.create_task(desk.follow(tracker, run))
                 await asyncio.sleep(0)
+                (tmp_path / "go").touch()
                 child.send_signal(signal.SIGCONT)
                 events = await follow
                 assert [event.sequence for event in events] == list(range(1, len(events) + 1))

@@ -58,11 +58,12 @@ def child(tmp_path):
 
 @pytest.fixture
 def run(child):
-    """A run in the other process, of which `slow` is under way."""
+    """A run in the other process, of which `slow` is under way and `mended` has failed."""
     child.say("start")
     run = child.hear("run")
-    while child.hear("called") != "slow":
-        pass
+    called = set()
+    while not called >= {"slow", "mended"}:  # in any order
+        called.add(child.hear("called"))
     return run
 
 

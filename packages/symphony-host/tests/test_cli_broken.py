@@ -218,12 +218,16 @@ FOUND_BY_LOADING = {
 }
 
 
+MANY_COMMANDS = pytest.mark.timeout(600)  # each is a process, and dozens take their time on a busy machine
+
+
 def broken_in(report: Any, extension: str) -> Any:
     found = [each for each in report if each["id"] == extension]
     assert found, [each["id"] for each in report]
     return found[0]
 
 
+@MANY_COMMANDS
 def test_every_recovery_command_works_whatever_is_broken(
     installation: Installation, subtests: pytest.Subtests
 ) -> None:
@@ -259,6 +263,7 @@ def test_every_recovery_command_works_whatever_is_broken(
     assert installation.symphony("--help").stderr == ""
 
 
+@MANY_COMMANDS
 def test_the_host_goes_on_and_doctor_says_why_whatever_cannot_be_loaded(
     installation: Installation, subtests: pytest.Subtests
 ) -> None:

@@ -69,7 +69,10 @@ class Hot:
         )
 
     def write(self, text):
-        (self.root / "plugin.py").write_text(text)
+        """Change the code at once: nobody sees half of it."""
+        whole = self._site.path.parent / "plugin.py.new"
+        whole.write_text(text)
+        whole.replace(self.root / "plugin.py")
 
     def start(self, program, *arguments):
         code = f"SITE = {str(self._site.path)!r}{SEEN}{program}"

@@ -181,15 +181,20 @@ def test_an_error_of_the_work_is_kept_and_one_of_the_transport_is_not():
 
 def test_the_deadline_of_work_that_nobody_waits_for_ends_it(eventually):
     async def main():
-        work = Work()
+        work, passed = Work(), 0.0
+        loop = asyncio.get_running_loop()
+        clock = loop.time
+        loop.time = lambda: clock() + passed
         async with serving(work) as server:
             client = await server.connect()
-            lost = ask(client, "wait", timeout=0.3)
-            longer = ask(client, "wait", key="longer", timeout=0.3)
+            lost = ask(client, "wait", timeout=60)
+            longer = ask(client, "wait", key="longer", timeout=60)
             await eventually(lambda: work.done == 2)
             client._transport.abort()
             await asyncio.gather(lost, longer, return_exceptions=True)
             again = ask(await server.connect(), "wait", key="longer")
+            await eventually(lambda: len(server.connections[3]._serving._open) == 1)
+            passed = 60.0
             await eventually(lambda: work.ended == 1)
             await asyncio.sleep(0)
             assert work.done == 2, "the one that has no deadline waits on"

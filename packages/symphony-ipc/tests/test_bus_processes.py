@@ -72,13 +72,19 @@ async def health_of(subscription, process, health):
     return seen
 
 
+@pytest.fixture
+def patient(monkeypatch):
+    """Lets nobody be suspect who is only slow: no machine is so busy that a process does not run for a second."""
+    monkeypatch.setattr("symphony_ipc.bus.health.SILENCE", 1.0)
+
+
 def rss():
     with Path("/proc/self/statm").open() as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @pytest.mark.parametrize("pids", [True, False])
-def test_a_killed_process_fails_its_requests_and_its_group_goes_on(pids):
+def test_a_killed_process_fails_its_requests_and_its_group_goes_on(patient, pids):
     async def main():
         async with (
             hub_with("one", "two", pids=pids) as (hub, processes),
@@ -132,7 +138,7 @@ def test_the_work_of_a_queue_group_goes_on_with_those_who_live():
     asyncio.run(main())
 
 
-def test_a_stopped_process_is_suspect_and_passed_over_and_alive_when_it_goes_on():
+def test_a_stopped_process_is_suspect_and_passed_over_and_alive_when_it_goes_on(patient):
     async def main():
         async with hub_with("one", "two") as (hub, processes), await hub.subscribe("_bus.health") as health:
             for name in processes:

@@ -104,6 +104,13 @@ class House:
             await extensions.stop()
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets workers take longer on a busy machine to end what was cancelled, and to exit; a test may know better."""
+    monkeypatch.setattr("symphony_isolation.worker.CANCEL_GRACE", 30.0)
+    monkeypatch.setattr("symphony_isolation.fate.EXIT_GRACE", 30.0)
+
+
 @pytest.fixture
 def house(tmp_path: Path) -> House:
     return House(tmp_path)

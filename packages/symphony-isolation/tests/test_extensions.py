@@ -116,7 +116,9 @@ def test_extensions_that_cannot_be_used_are_listed_with_their_reason(house):
     asyncio.run(scenario())
 
 
-def test_the_life_of_an_extension_is_told_by_its_state(house):
+def test_the_life_of_an_extension_is_told_by_its_state(house, monkeypatch):
+    monkeypatch.setattr("symphony_isolation.process_lane.PING_TIMEOUT", 30.0)
+
     async def scenario():
         async with house.opened(house.zoo()) as extensions:
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections import Counter
+from contextlib import suppress
 
 import msgspec
 import pytest
@@ -59,7 +60,9 @@ async def fill_two(extensions, recorder, node_call, operation):
     return pids(recorder)
 
 
-def test_a_second_process_takes_what_the_first_has_no_room_for(house, recorder, node_call):
+def test_a_second_process_takes_what_the_first_has_no_room_for(house, recorder, node_call, monkeypatch):
+    monkeypatch.setattr("symphony_isolation.process_lane.PING_TIMEOUT", 30.0)
+
     async def scenario():
         async with house.opened(house.zoo(workers=2, tier="fallback")) as extensions:
             events = recorder()
@@ -188,7 +191,7 @@ def test_force_kills_the_process_at_once_and_what_else_it_did_is_lost_and_no_cra
             extensions.submit(
                 [node_call("acme.zoo.stick", "stuck"), node_call("acme.zoo.wait", "other", run="two")], events
             )
-            await events.until(lambda: len(events.of("progressed")) >= 1)
+            await events.until(lambda: any(event.call.node == "stuck" for event in events.of("progressed")))
             pid = (await extensions.health("acme.zoo")).pid
             extensions.cancel("run")
             await events.finals(1)
@@ -205,6 +208,22 @@ def test_force_kills_the_process_at_once_and_what_else_it_did_is_lost_and_no_cra
             extensions.cancel("run", force=True)
             assert await call(extensions, "acme.zoo.echo", text="wolf") == "wolf"
             assert (await extensions.health("acme.zoo")).pids == health.pids
+
+    asyncio.run(scenario())
+
+
+def test_a_call_that_comes_right_after_a_process_was_killed_by_force_goes_to_the_next_one(
+    house, recorder, node_call
+):
+    async def scenario():
+        async with house.opened(house.zoo()) as extensions:
+            events = recorder()
+            extensions.submit([node_call("acme.zoo.ignore", "deaf")], events)
+            await events.until(lambda: bool(events.of("progressed")))
+            extensions.cancel("run", force=True)
+            extensions.submit([node_call("acme.zoo.echo", "next", "two", text="bear")], events)
+            finals = await events.finals(2)
+            assert (finals["deaf"].kind, finals["next"].kind) == ("failed", "completed")
 
     asyncio.run(scenario())
 
@@ -410,7 +429,10 @@ def test_whatever_happens_each_call_has_one_final_event(
                     case "kill" if kills < 3:
                         kills += 1
                         for pid in (await extensions.health("acme.zoo")).pids.values():
-                            os.kill(pid, signal.SIGKILL)
+                            with suppress(
+                                ProcessLookupError
+                            ):  # it was killed before, and nobody has noticed yet
+                                os.kill(pid, signal.SIGKILL)
             extensions.cancel("0")
             extensions.cancel("1")
             assert set(await events.finals(len(nodes))) == set(nodes)

@@ -50,16 +50,22 @@ def symphony_operators():
 """
 
 
+def state_and_parent(pid):
+    """The letter of a process's state and its parent, of one moment; raises where there is no such process."""
+    state, parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
+    return state, int(parent)
+
+
 def state(pid):
     """The letter of a process's state; empty where there is none."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return state_and_parent(pid)[0]
     except OSError:
         return ""
 
 
 def parent(pid):
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return state_and_parent(pid)[1]
 
 
 def inner_pid(pid):
@@ -80,7 +86,11 @@ def kill(pid):
 
 def is_gone(pid):
     """Whether a process has ended, and been reaped unless that is left to who takes orphans in."""
-    return state(pid) == "" or (state(pid) == "Z" and parent(pid) != os.getpid())
+    try:
+        state, parent = state_and_parent(pid)
+    except OSError:
+        return True
+    return state == "Z" and parent != os.getpid()
 
 
 async def zygote_of(extensions):
@@ -248,13 +258,12 @@ def test_a_zygote_that_does_not_start_is_done_without_and_its_last_words_are_tol
 
 
 def test_a_zygote_that_does_not_answer_is_ended_and_done_without(house, call, gone, monkeypatch):
-    monkeypatch.setattr("symphony_isolation.zygote.client.ANSWER_TIMEOUT", 0.2)
-
     async def scenario():
         async with house.opened(house.zoo()) as extensions:
             await extensions.activate("acme.zoo")
             await extensions.deactivate("acme.zoo")
             zygote = await zygote_of(extensions)
+            monkeypatch.setattr("symphony_isolation.zygote.client.ANSWER_TIMEOUT", 0.2)
             os.kill(zygote.pid, signal.SIGSTOP)
             assert await call(extensions, "acme.zoo.echo", text="bear") == "bear"
             assert not zygote.alive

@@ -1,7 +1,9 @@
 """A real NATS server for the tests, and a node of the bus that records what it gets."""
 
 import asyncio
+import contextlib
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -24,9 +26,7 @@ class ServerProcess:
     """A `nats-server` on loopback that can be killed and started again on its port, with what it kept."""
 
     def __init__(self, folder: Path, options: str = "") -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.log = folder / "log"
         self.config = folder / "nats.conf"
         self.config.write_text(
@@ -60,6 +60,15 @@ class ServerProcess:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+
+
+def free_port() -> int:
+    """A port that nobody uses, and that no connection gets as its own while the server is started again."""
+    while True:
+        port = random.SystemRandom().randrange(10_000, 32_000)  # below those that are given to connections
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def binary() -> str:
@@ -205,6 +214,12 @@ def joined() -> Joined:
             await uplink.close()
 
     return join
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets nodes on a busy machine say in time which endpoints they have."""
+    monkeypatch.setattr("symphony_transport_nats.finding.ANSWERS_WITHIN", 1.0)
 
 
 @pytest.fixture

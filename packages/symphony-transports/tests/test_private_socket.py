@@ -153,5 +153,5 @@ def test_refusals_leave_no_descriptor(folder, descriptors):
     for _ in range(5):
         with pytest.raises(TransportError):
             PrivateListener(path)
-    assert descriptors() == before
+    assert descriptors() <= before
     listener.close()

@@ -236,8 +236,8 @@ class _OnLoop:
         """Run a coroutine; see [Coroutines.start][symphony_sdk.worker.coroutines.Coroutines.start]."""
         too_long = partial(self._keeps_long, call.message.operation)
         task = self._loop.create_task(_watched(coroutine, too_long))
+        task.add_done_callback(lambda task: coroutine.close())  # it may be cancelled before its first step
         task.add_done_callback(ended)
-        task.add_done_callback(lambda _: coroutine.close())  # one that was cancelled first has not begun
         return task.cancel
 
 

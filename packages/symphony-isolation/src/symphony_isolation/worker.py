@@ -115,6 +115,7 @@ class Worker:
         self._log = log
         self._verdict: Verdict | None = None
         self._for_call = False
+        self._killed = False
         self.blameless = False
         self._loop = asyncio.get_running_loop()
         self._beating = self._loop.create_task(self._beat())
@@ -202,7 +203,7 @@ class Worker:
     @property
     def usable(self) -> bool:
         """Whether it can be asked; once it cannot, `ended` is near."""
-        return self._connection.is_open
+        return self._connection.is_open and not self._killed
 
     async def load(self) -> ExtensionLoaded:
         """Have it import its extension.
@@ -305,6 +306,7 @@ class Worker:
         """
         if not self._verdict:
             self._verdict, self._for_call, self.blameless = Verdict(cause, text), for_call, wanted
+        self._killed = True
         self._process.signal(signal.SIGKILL)
 
     def end_calls(self, fate: Fate) -> None:
@@ -316,7 +318,7 @@ class Worker:
         self.calls.end(fate.error(self._spec.id).payload(), lost=self._for_call)
 
     async def _close(self) -> None:
-        if self.usable:
+        if self._connection.is_open:
             await self._connection.close()
         await self.ended
 

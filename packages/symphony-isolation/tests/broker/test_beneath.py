@@ -127,7 +127,7 @@ def test_what_a_link_leads_to_is_not_opened_where_that_is_not_allowed(place, ope
 
     with pytest.raises(PermissionDenied, match="sub/f"):
         root.open("link", os.O_RDONLY, refuse)
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
 
 
 def test_without_openat2_a_link_beneath_is_refused_and_said_to_be_one(place):

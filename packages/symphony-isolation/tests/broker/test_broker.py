@@ -439,7 +439,7 @@ def test_a_closed_broker_leaves_no_descriptor_open(spec_of, place, open_descript
             assert open_descriptors() > before
             broker.close()
             del broker
-        assert open_descriptors() == before
+        assert open_descriptors() <= before
 
     asyncio.run(scenario())
 

@@ -243,7 +243,7 @@ def test_a_client_that_goes_away_leaves_nothing_behind(proxied, open_descriptors
             until -= 1
         return open_descriptors() - before
 
-    assert proxied(use)[0] == 0
+    assert proxied(use)[0] <= 0
 
 
 def test_the_listener_of_the_sandbox_is_served_by_the_host(spec_of, web):

@@ -214,9 +214,9 @@ signal.pause()
 """
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
         left = [Path(word) for word in process.stdout.readline().split()]
+        assert left
+        assert all(path.is_dir() for path in left)  # any other host may remove them once this one is dead
         process.kill()
-    assert left
-    assert all(path.is_dir() for path in left)
     cgroup.base.cache_clear()
     cgroup.base()
     assert not any(path.exists() for path in left)
