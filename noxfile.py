@@ -36,12 +36,14 @@ PEERS = [
     "datasette",
     "diskcache",
     "distributed",
+    "dulwich",
     "joblib",
     "langgraph",
     "langgraph-checkpoint-sqlite",
     "llm",
     "nats-py",
     "networkx",
+    "pygit2",
     "python-lsp-jsonrpc",
     "ray",
     "stevedore",
@@ -313,6 +315,7 @@ def alone(session: nox.Session, member: Path) -> None:
     shutil.rmtree(folder / "tests", ignore_errors=True)
     shutil.copytree(member / "tests", folder / "tests")
     shutil.copy(member / "README.md", folder)  # its examples are tested
+    shutil.copy(ROOT / "conftest.py", folder)
     session.chdir(folder)
     session.run(
         "pytest", "-n", "2", "-c", str(ROOT / "pyproject.toml"), "--rootdir", ".", "tests", *session.posargs

@@ -32,6 +32,8 @@ from symphony_sdk.hookspecs import ExtensionHooks, HostHooks
 from symphony_sdk.manifest import Manifest
 from symphony_sdk.permissions import FEATURES, VARIABLES
 from symphony_sdk.testing import fakes
+from symphony_sdk.testing.contracts.artifact_catalogue import ArtifactCatalogueContract
+from symphony_sdk.testing.contracts.artifact_contract import ArtifactContract
 from symphony_sdk.testing.contracts.artifact_store import ArtifactStoreContract
 from symphony_sdk.testing.contracts.bus import BusContract
 from symphony_sdk.testing.contracts.dag_tracker import DagTrackerContract
@@ -269,7 +271,14 @@ def testing_kit() -> Iterator[str]:
     for module in (testing, fakes):
         for name in module.__all__:
             yield _documented(name, getattr(module, name))
-    for contract in (ArtifactStoreContract, BusContract, DagTrackerContract, TransportContract):
+    for contract in (
+        ArtifactContract,
+        ArtifactStoreContract,
+        ArtifactCatalogueContract,
+        BusContract,
+        DagTrackerContract,
+        TransportContract,
+    ):
         yield _documented(contract.__name__, contract)
 
 
@@ -391,7 +400,9 @@ def _documented(name: str, value: Any) -> str:
 def _written(alias: Any) -> str:
     """A type alias as it is written."""
     return re.sub(
-        r"<class '([^']+)'>|(?:\w+\.)+(\w+)", lambda name: (name[1] or name[0]).rpartition(".")[2], str(alias)
+        r"<class '([^']+)'>|(?:[^\W\d]\w*\.)+(\w+)",
+        lambda name: (name[1] or name[0]).rpartition(".")[2],
+        str(alias),
     )
 
 

@@ -1,7 +1,7 @@
 """Lets writers be killed again and again: `python crash_rounds.py DIRECTORY ROUNDS SEED`.
 
-Each round forks a writer with two threads that store, and now and then remove, until it is killed. Prints what
-the writers said was stored and removed: `+` or `-` and the id, one a line.
+Each round forks a writer with two threads that store, remove, tag and collect, until it is killed. Prints what the
+writers said was done, one a line: `+ ID SEED SIZE`, `? ID` before a removal and `- ID` after it, `t TAG ID`.
 """
 
 import os
@@ -15,20 +15,33 @@ from pathlib import Path
 
 from pit_artifact_store import Store
 
+SIZES = [100, 5_000, 70_000, 1_200_000]
+
 
 def write(directory: Path, seed: int, pipe: int) -> None:
     store = Store(directory)
 
     def work(number: int) -> None:
         chance = random.Random(seed * 2 + number)
+
+        def say(*words: object) -> None:
+            os.write(pipe, (" ".join(map(str, words)) + "\n").encode())
+
         while True:
-            data = chance.randbytes(chance.choice([100, 5_000, 70_000, 1_200_000]))
+            of, size = chance.randrange(10**6), chance.choice(SIZES)
+            data = random.Random(of).randbytes(size)
             id = store.put(data, name=f"{seed}", durability=chance.choice(["os", "os", "group", "sync"])).id
-            os.write(pipe, f"+{id}\n".encode())
-            if chance.random() < 0.2:
-                os.write(pipe, f"?{id}\n".encode())
+            say("+", id, of, size)
+            what = chance.random()
+            if what < 0.2:
+                say("?", id)
                 store.remove(id)
-                os.write(pipe, f"-{id}\n".encode())
+                say("-", id)
+            elif what < 0.3:
+                say("t", f"tag-{seed}-{number}", id)
+                store.tag(id, f"tag-{seed}-{number}")
+            elif what < 0.4:
+                store.collect(grace=0)
 
     other = threading.Thread(target=work, args=(1,), daemon=True)
     other.start()

@@ -1,4 +1,4 @@
-"""Stores, reads and removes beside others for a while: `python hammer.py DIRECTORY SEED COUNT`.
+"""Stores, reads, removes and collects beside others for a while: `python hammer.py DIRECTORY SEED COUNT`.
 
 Every content is a pure function of a small number, so the processes meet at the same artifacts all the time.
 """
@@ -12,10 +12,13 @@ from pit_artifact_store import Store
 from symphony_sdk.errors import ArtifactError
 
 KEPT, SHARED = 20, 20
+SIZES = [300, 70_000, 1_100_000]
 
 
 def content(number: int) -> bytes:
-    return random.Random(number).randbytes([300, 70_000, 1_100_000][number % 3])
+    """Bytes that share their second half with those of other numbers."""
+    size = SIZES[number % 3]
+    return random.Random(number).randbytes(size - size // 2) + random.Random(size).randbytes(size // 2)
 
 
 def work(store: Store, seed: int, count: int) -> None:
@@ -30,13 +33,16 @@ def work(store: Store, seed: int, count: int) -> None:
         try:
             assert store.get(id) == data
             assert store.read(id, 100, 50) == data[100:150]
+            assert b"".join(store.stream(id, 200)) == data[200:]
             assert store.info(id).ref.size == len(data)
             if number >= KEPT and chance.random() < 0.5:
                 store.remove(id)
         except ArtifactError as error:
             assert number >= KEPT, error
             assert error.code == "SYM-A002", error
-        assert all(info.ref.size in {300, 70_000, 1_100_000} for info in store.find(limit=5))
+        if chance.random() < 0.1:
+            store.collect(grace=0)
+        assert all(info.ref.size in SIZES for info in store.find(limit=5))
 
 
 def main(directory: Path, seed: int, count: int) -> None:

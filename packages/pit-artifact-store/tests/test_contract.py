@@ -1,13 +1,23 @@
-from collections.abc import Iterator
-from pathlib import Path
+"""The store keeps what every Artifact Store promises."""
 
 import pytest
 from pit_artifact_store import Store
+from symphony_sdk.testing.contracts.artifact_catalogue import ArtifactCatalogueContract
 from symphony_sdk.testing.contracts.artifact_store import ArtifactStoreContract
+
+
+@pytest.fixture
+def artifact_store(store: Store) -> Store:
+    return store
 
 
 class TestStore(ArtifactStoreContract):
     @pytest.fixture
-    def artifact_store(self, tmp_path: Path) -> Iterator[Store]:
-        with Store(tmp_path / "store") as store:
-            yield store
+    def artifact_store(self, artifact_store: Store) -> Store:
+        return artifact_store
+
+
+class TestCatalogue(ArtifactCatalogueContract):
+    @pytest.fixture
+    def artifact_store(self, artifact_store: Store) -> Store:
+        return artifact_store

@@ -69,13 +69,13 @@ def test_a_store_cannot_be_made_where_nothing_may_be_written(open_place):
     open_place.chmod(0o755)
 
 
-def test_a_directory_that_becomes_read_only_refuses_and_still_reads(open_place):
+def test_a_directory_that_becomes_read_only_refuses_a_new_pack_and_still_reads(open_place, monkeypatch):
     directory = open_place / "store"
     data = os.urandom(100_000)
     with Store(directory) as store:
         id = store.put(data).id
+        monkeypatch.setattr("pit_artifact_store.packs.PACK_BYTES", 1000)  # the one that is open is full
         read_only(directory)
-        directory.chmod(0o555)
         with without_root():
             with pytest.raises(ArtifactError, match="cannot be written to: Permission denied"):
                 store.put(os.urandom(100_000))
@@ -90,8 +90,8 @@ def test_a_file_in_place_of_the_directory_is_named(tmp_path):
         Store(tmp_path / "store")
 
 
-@pytest.mark.parametrize("written", ["symphony-artifact-store 2\n", "symphony-artifact-store 17"])
-def test_a_newer_layout_is_refused_and_left_as_it_is(directory, written):
+@pytest.mark.parametrize("written", ["symphony-artifact-store 1\n", "symphony-artifact-store 17"])
+def test_another_layout_is_refused_and_left_as_it_is(directory, written):
     with Store(directory) as store:
         store.put(b"x")
     (directory / "format").write_text(written)
@@ -99,7 +99,7 @@ def test_a_newer_layout_is_refused_and_left_as_it_is(directory, written):
     with pytest.raises(ArtifactError, match="layout") as caught:
         Store(directory)
     assert caught.value.code == "SYM-A008"
-    assert "Upgrade" in caught.value.hint
+    assert "Nothing was changed" in caught.value.hint
     assert {path: path.stat().st_mtime_ns for path in directory.rglob("*") if path.is_file()} == before
 
 
@@ -154,7 +154,6 @@ def test_a_full_disk_is_named_and_what_was_stored_before_is_kept(small_disk, siz
         assert caught.value.details["errno"] == "ENOSPC"
         assert kept
         assert all(store.get(id) == data for id, data in kept.items())
-        assert [path.suffix for path in (small_disk / "store" / "staging").iterdir()] == [".mark"]
     with Store(small_disk / "store") as store:
         assert list(store.verify()) == []
         assert {info.ref.id for info in store.find(limit=1000)} == set(kept)

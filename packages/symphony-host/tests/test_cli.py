@@ -279,7 +279,7 @@ def test_the_completion_script_of_each_shell_calls_symphony(environment: dict[st
     [
         ("symphony en", "plain,enable"),
         ("symphony list --op", "plain,--operations"),
-        ("symphony artifacts v", "plain,verify"),
+        ("symphony artifacts fs", "plain,fsck"),
     ],
 )
 def test_commands_and_options_are_completed(environment: dict[str, str], words: str, expected: str) -> None:

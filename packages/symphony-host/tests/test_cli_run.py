@@ -1,4 +1,4 @@
-"""`run`, `resume`, `runs`, `validate` and `artifacts` on a host whose parts are fakes."""
+"""`run`, `resume`, `runs` and `validate` on a host whose parts are fakes."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from symphony_host.cli.following import follow
 from symphony_host.cli.root import root, run
 from symphony_isolation.permissions import Authority
 from symphony_sdk import Context, operator
-from symphony_sdk.errors import ArtifactError, RunError
+from symphony_sdk.errors import RunError
 from symphony_sdk.events import RunEvent, RunStarted
 from symphony_sdk.ports import RunRequest
 from symphony_sdk.testing.fakes import FakeDagTracker, FakeExecutor, FakeExtensions, FakePit
@@ -326,45 +326,6 @@ def test_validate_lists_what_the_extensions_of_the_nodes_ask_to_be_allowed(
 def test_validate_of_a_sound_workflow_ends_with_code_0(host: FakeHost, capsys: Any) -> None:
     assert run(["validate", "flow.json"]) == 0
     assert "1 node, no fault found" in capsys.readouterr().out
-
-
-def test_artifacts_are_listed_shown_fetched_and_verified(host: FakeHost, capsys: Any, tmp_path: Any) -> None:
-    ref = host.pit.artifacts.put(b"\0data", name="a.bin", metadata={"made-by": "test"})
-    assert run(["artifacts", "list", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)[0]["ref"]["id"] == ref.id
-    assert run(["artifacts", "list", "--name", "nothing"]) == 0
-    assert "no artifacts" in capsys.readouterr().out
-    assert run(["artifacts", "list"]) == 0
-    assert ref.id in capsys.readouterr().out
-    assert run(["artifacts", "show", ref.id[:8]]) == 0
-    shown = capsys.readouterr().out
-    assert "made-by" in shown
-    assert "5 bytes" in shown
-    assert run(["artifacts", "get", ref.id, "--output", "a.bin"]) == 0
-    assert (tmp_path / "a.bin").read_bytes() == b"\0data"
-    capsys.readouterr()
-    assert run(["artifacts", "verify"]) == 0
-    assert "whole" in capsys.readouterr().out
-
-
-def test_an_artifact_goes_to_standard_output_byte_for_byte(host: FakeHost, capfdbinary: Any) -> None:
-    ref = host.pit.artifacts.put(b"\0\r\n\xff")
-    assert run(["artifacts", "get", ref.id]) == 0
-    assert capfdbinary.readouterr().out == b"\0\r\n\xff"
-
-
-def test_a_damaged_artifact_is_named_and_the_code_is_1(
-    host: FakeHost, capsys: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    damaged = [ArtifactError("its bytes changed", details={"id": "abc"}).payload()]
-    monkeypatch.setattr(host.pit.artifacts, "verify", lambda: damaged)
-    assert run(["artifacts", "verify"]) == 1
-    assert "1 damaged: abc" in capsys.readouterr().out
-
-
-def test_an_unknown_artifact_ends_with_code_1(host: FakeHost, capsys: Any) -> None:
-    assert run(["artifacts", "show", "fff"]) == 1
-    assert "error[SYM-A001]" in capsys.readouterr().err
 
 
 class OpenTracker(FakeDagTracker):

@@ -22,7 +22,7 @@ from symphony_sdk.errors import (
 )
 from symphony_sdk.events import RunHappened, event_name
 from symphony_sdk.messages import Done
-from symphony_sdk.ports import ArtifactInfo, NodeCall
+from symphony_sdk.ports import ArtifactInfo, Lineage, NodeCall
 from symphony_sdk.testing.fakes import FakeExtensions
 from symphony_sdk.values import decode, encode
 from symphony_workflow import WorkflowBuilder
@@ -629,7 +629,7 @@ def test_the_operations_of_a_trusted_extension_run_in_the_host_on_its_loop_or_on
                 assert refused.value.code == "SYM-P046"
             ref = await value("keeps")
             lineage = host.artifacts.info(ref["id"]).lineage
-            assert (lineage.run, lineage.node, lineage.extension) == ("run", "node", "acme.near")
+            assert lineage == Lineage("run", "node", "acme.near", version="1.0")
 
     asyncio.run(scenario())
 

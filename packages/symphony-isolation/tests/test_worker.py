@@ -11,6 +11,7 @@ from symphony_isolation import WorkerLimits
 from symphony_isolation.sandbox import probe
 from symphony_sdk.contributions import ArtifactRef
 from symphony_sdk.errors import DeadlineExceeded, ExtensionError, MalformedMessage, PeerGone, PermissionDenied
+from symphony_sdk.ports import Lineage
 
 
 def test_operators_answer_whether_they_await_or_not(house, call):
@@ -64,9 +65,9 @@ def test_artifacts_of_many_parts_go_to_the_store_and_back_with_their_lineage(hou
             return ref, digest
 
     ref, digest = asyncio.run(scenario())
-    assert (ref.id, ref.size, ref.name) == (digest, size, "zoo.bin")
+    assert (ref.id, ref.size, ref.name) == (f"b3-{digest}", size, "zoo.bin")
     info = house.store.info(ref.id)
-    assert (info.lineage.run, info.lineage.node, info.lineage.extension) == ("run", "node", "acme.zoo")
+    assert info.lineage == Lineage("run", "node", "acme.zoo", version="1.0")
     assert info.metadata == {"of": "zoo"}
 
 

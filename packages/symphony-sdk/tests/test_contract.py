@@ -3,6 +3,7 @@ from contextlib import asynccontextmanager
 import pytest
 from symphony_sdk.ports import RunRequest
 from symphony_sdk.testing import Contract
+from symphony_sdk.testing.contracts.artifact_catalogue import ArtifactCatalogueContract
 from symphony_sdk.testing.contracts.artifact_store import ArtifactStoreContract
 from symphony_sdk.testing.contracts.bus import BusContract
 from symphony_sdk.testing.contracts.dag_tracker import DagTrackerContract
@@ -10,10 +11,14 @@ from symphony_sdk.testing.contracts.transport import TransportContract
 from symphony_sdk.testing.fakes import FakeArtifactStore, FakeBus, FakeDagTracker, FakeTransport
 
 
-class TestFakeArtifactStore(ArtifactStoreContract):
+class TestFakeArtifactStore(ArtifactStoreContract, ArtifactCatalogueContract):
     @pytest.fixture
     def artifact_store(self):
         return FakeArtifactStore()
+
+    @pytest.fixture
+    def damage(self, artifact_store):
+        return artifact_store.damage
 
 
 class TestFakeDagTracker(DagTrackerContract):

@@ -26,7 +26,6 @@ from symphony_sdk.ports import (
     ExecutorPort,
     ExtensionPort,
     FailureAdvice,
-    Lineage,
     NodeCall,
     Page,
     PitPort,
@@ -168,20 +167,6 @@ def test_fakes_of_what_runs_calls_run_no_chains_and_give_links_back():
             assert [event.kind for event in events] == ["returned"]
 
     asyncio.run(main())
-
-
-def test_the_artifact_store_keeps_bytes_by_their_content():
-    store = FakePit().artifacts
-    ref = store.put(b"abc", name="a.txt", lineage=Lineage(run="r1"))
-    assert store.put(b"abc", name="a.txt", lineage=Lineage(run="r1")).id == ref.id
-    assert store.get(ref.id[:10]) == b"abc"
-    assert store.read(ref.id, 1, 5) == b"bc"
-    assert [info.ref for info in store.find(run="r1", name="a")] == [ref]
-    assert store.find(run="r2") == []
-    assert store.verify() == []
-    store.remove(ref.id)
-    with pytest.raises(ArtifactError):
-        store.info(ref.id)
 
 
 async def kinds(tracker, run, after=0):

@@ -1,6 +1,7 @@
 """Commits what several threads store in one group, so that they share the cost of one sync."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Generic, TypeVar
@@ -9,6 +10,9 @@ from symphony_sdk.errors import ArtifactError
 
 Item = TypeVar("Item")
 
+PATIENCE = 0.25
+"""For how much of the time that the last group took the next one is waited for to be as large."""
+
 
 class Committer(Generic[Item]):
     """One thread that commits everything that came while it committed the group before.
@@ -16,13 +20,16 @@ class Committer(Generic[Item]):
     So a lone writer waits for one sync, and many at once share each.
 
     Args:
-        commit: Commits a group, all or nothing. Raises `ArtifactError`.
+        commit: Commits a group, all or nothing.
+        alone: What it raises where a single item may be to blame.
     """
 
-    def __init__(self, commit: Callable[[Sequence[Item]], None]) -> None:
+    def __init__(self, commit: Callable[[Sequence[Item]], None], alone: tuple[type[Exception], ...]) -> None:
         self._commit = commit
+        self._alone = alone
         self._waiting: list[tuple[Item, Future[None]]] = []
         self._changed = threading.Condition()
+        self._expected = 1
         self._closed = False
         self._thread: threading.Thread | None = None
 
@@ -33,7 +40,8 @@ class Committer(Generic[Item]):
             item: What to commit.
 
         Raises:
-            ArtifactError: It could not be committed, or the committer is closed.
+            ArtifactError: The committer is closed.
+            Exception: What `commit` raised.
         """
         done: Future[None] = Future()
         with self._changed:
@@ -55,18 +63,28 @@ class Committer(Generic[Item]):
             self._thread.join()
 
     def _run(self) -> None:
+        took = 0.0
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._closed)
+                # Those of the last group are about to come again: without them, two halves would take turns.
+                self._changed.wait_for(self._is_as_large, took * PATIENCE)
                 group, self._waiting = self._waiting, []
             if not group:
                 return
+            began = time.monotonic()
             self._commit_group(group)
+            took = time.monotonic() - began
+            with self._changed:
+                self._expected = len(group) + len(self._waiting)
+
+    def _is_as_large(self) -> bool:
+        return len(self._waiting) >= self._expected or self._closed
 
     def _commit_group(self, group: list[tuple[Item, "Future[None]"]]) -> None:
         try:
             self._commit([item for item, _ in group])
-        except ArtifactError as error:
+        except self._alone as error:
             if len(group) == 1:
                 group[0][1].set_exception(error)
                 return

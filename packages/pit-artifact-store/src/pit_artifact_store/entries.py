@@ -1,18 +1,15 @@
-"""Descriptions of artifacts: what one was stored with, in the form in which it is kept and checked."""
+"""Descriptions of artifacts: what they were stored with, in the form in which it is kept."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import msgspec
-from symphony_sdk.contributions import ArtifactRef
 from symphony_sdk.errors import ArtifactError
-from symphony_sdk.ports import ArtifactInfo, Lineage
+from symphony_sdk.ports import Lineage
 
-from pit_artifact_store.failures import damaged
-from pit_artifact_store.ids import content_id, text_of
+from pit_artifact_store.ids import ContentIds
+from pit_artifact_store.records import EntryRow
 
-EntryRow = tuple[bytes, int, float, str, str, str, bytes, bytes]
-"""Id, size and time of the object; name, media type, run, facts and fingerprint of the entry."""
+FINGERPRINT_BYTES = 16
 
 
 class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -27,37 +24,49 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
     lineage: Lineage = Lineage()
 
 
-class Entry(NamedTuple):
-    """One description of an artifact, ready to be kept.
+class Description(msgspec.Struct, frozen=True, array_like=True):
+    """One way in which an artifact is stored.
 
     Args:
-        object: Id of the artifact.
         name: File name for people.
         media_type: Such as `text/html`.
         run: Id of the run that made it.
         facts: The encoded `Facts`.
-        fingerprint: Hash of all of the above: finds the same description again, and damage to it.
+        inputs: Ids of the artifacts that it was made from, as they are written.
     """
 
-    object: bytes
     name: str
     media_type: str
     run: str
     facts: bytes
-    fingerprint: bytes
+    inputs: tuple[str, ...]
+
+    def row(self, ids: ContentIds, object: bytes, version: int, created: float) -> EntryRow:
+        """The row of this description.
+
+        Args:
+            ids: Gives the ids of the store.
+            object: Id of the artifact.
+            version: Which version of the name it is.
+            created: Unix time in seconds.
+        """
+        told = _encode((self.name, version, self.media_type, self.run, self.facts))
+        fingerprint = ids(object + told)[:FINGERPRINT_BYTES]
+        return EntryRow(
+            object, fingerprint, created, self.name, version, self.media_type, self.run, self.facts
+        )
 
 
-_encode = msgspec.json.Encoder(order="sorted").encode
-_decode = msgspec.json.Decoder(Facts).decode
+_encode = msgspec.msgpack.Encoder(order="sorted").encode
+facts_of = msgspec.msgpack.Decoder(Facts).decode
 
 
 def describe(
-    id: bytes, name: str, media_type: str, metadata: Mapping[str, str] | None, lineage: Lineage | None
-) -> Entry:
-    """The entry of a description.
+    name: str, media_type: str, metadata: Mapping[str, str] | None, lineage: Lineage | None
+) -> Description:
+    """A description, checked.
 
     Args:
-        id: Id of the artifact.
         name: File name for people.
         media_type: Such as `text/html`.
         metadata: Facts to keep beside it.
@@ -67,38 +76,17 @@ def describe(
         ArtifactError: Something of it is not what it should be.
     """
     try:
-        described = msgspec.convert(
+        facts = msgspec.convert(
             {"metadata": dict(metadata or {}), "lineage": msgspec.structs.asdict(lineage or Lineage())}, Facts
         )
-        facts = _encode(described)
-        texts = msgspec.convert((name, media_type), tuple[str, str])
-        run = described.lineage.run
-        return Entry(id, *texts, run, facts, _fingerprint(id, name, media_type, run, facts))
+        name, media_type = msgspec.convert((name, media_type), tuple[str, str])
+        told = _encode(facts)
+        name.encode()
+        media_type.encode()
     except (msgspec.ValidationError, UnicodeEncodeError, TypeError, ValueError) as error:
         raise ArtifactError(
             f"artifact {name!r} cannot be described so: {error}",
             code="SYM-A010",
             hint="Name and media type are text, metadata is a mapping of text to text, lineage is a Lineage.",
         ) from error
-
-
-def info_of(row: EntryRow) -> ArtifactInfo:
-    """What a row of entry and object says.
-
-    Args:
-        row: Its columns.
-
-    Raises:
-        ArtifactError: The entry is damaged.
-    """
-    id, size, created, name, media_type, run, facts, fingerprint = row
-    if _fingerprint(id, name, media_type, run, facts) != fingerprint:
-        raise damaged(id, "its description is not what was stored")
-    known = _decode(facts)
-    return ArtifactInfo(
-        ArtifactRef(text_of(id), size, media_type, name), created, known.metadata, known.lineage
-    )
-
-
-def _fingerprint(id: bytes, name: str, media_type: str, run: str, facts: bytes) -> bytes:
-    return content_id(b"".join((id, _encode((name, media_type, run)), facts)))[:16]
+    return Description(name, media_type, facts.lineage.run, told, facts.lineage.inputs)

@@ -1,12 +1,12 @@
 """What the disk and SQLite refuse, as errors that say which store, why, and what to do; and the store's own."""
 
 import errno
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import apsw
 from symphony_sdk.errors import ArtifactError
 
 from pit_artifact_store.ids import text_of
@@ -21,12 +21,12 @@ _MENDS: Final = {
     errno.EIO: "The disk reports an error: copy what you need to another one and check it.",
 }
 
-_SQLITE_ERRNO: Final = {
-    "SQLITE_FULL": errno.ENOSPC,
-    "SQLITE_READONLY": errno.EACCES,
-    "SQLITE_CANTOPEN": errno.EACCES,
-    "SQLITE_PERM": errno.EACCES,
-    "SQLITE_IOERR": errno.EIO,
+_SQLITE_ERRNO: Final[dict[type[apsw.Error], int]] = {
+    apsw.FullError: errno.ENOSPC,
+    apsw.ReadOnlyError: errno.EACCES,
+    apsw.CantOpenError: errno.EACCES,
+    apsw.PermissionsError: errno.EACCES,
+    apsw.IOError: errno.EIO,
 }
 
 
@@ -45,18 +45,22 @@ def disk_errors_named(root: Path, doing: str = "written to") -> Iterator[None]:
         yield
     except OSError as error:
         raise _refusal(root, doing, error.strerror or str(error), error.errno) from error
-    except sqlite3.Error as error:
-        name = getattr(error, "sqlite_errorname", "")
-        family = "_".join(name.split("_")[:2])
-        if family in {"SQLITE_CORRUPT", "SQLITE_NOTADB"}:
-            raise damaged_index(root, str(error)) from error
-        if family in {"SQLITE_BUSY", "SQLITE_LOCKED"}:
-            raise ArtifactError(
-                f"the artifact store {root} cannot be {doing}: another process has held it for too long",
-                code="SYM-A006",
-                hint="Look for a stopped or hanging process of Symphony, end it, and try again.",
-            ) from error
-        raise _refusal(root, doing, str(error), _SQLITE_ERRNO.get(family)) from error
+    except (UnicodeEncodeError, OverflowError) as error:
+        raise ArtifactError(
+            f"the artifact store {root} cannot be asked for that: {error}",
+            code="SYM-A010",
+            hint="Text must be Unicode that can be encoded, numbers must fit into 64 bits.",
+        ) from error
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        raise damaged_index(root, str(error)) from error
+    except (apsw.BusyError, apsw.LockedError) as error:
+        raise ArtifactError(
+            f"the artifact store {root} cannot be {doing}: another process has held it for too long",
+            code="SYM-A006",
+            hint="Look for a stopped or hanging process of Symphony, end it, and try again.",
+        ) from error
+    except apsw.Error as error:
+        raise _refusal(root, doing, str(error), _SQLITE_ERRNO.get(type(error))) from error
 
 
 def _refusal(root: Path, doing: str, reason: str, number: int | None) -> ArtifactError:
@@ -78,8 +82,9 @@ def damaged_index(root: Path, reason: str) -> ArtifactError:
     return ArtifactError(
         f"the index of the artifact store {root} is damaged: {reason}",
         code="SYM-A009",
-        hint="Restore the directory from a backup; the objects in it are not touched.",
-        details={"id": ""},
+        hint="Close every program that uses the store, and delete the files `index.db*` in it: the index is made "
+        "anew from the packs, which have everything.",
+        details={"artifacts": []},
     )
 
 
@@ -94,6 +99,20 @@ def damaged(id: bytes, found: str) -> ArtifactError:
         f"artifact {text_of(id)} is damaged: {found}",
         code="SYM-A005",
         hint="Run again what made it: storing the same bytes mends it. Or remove it, and check the disk.",
+        details={"id": text_of(id), "artifacts": [text_of(id)]},
+    )
+
+
+def removed(id: bytes) -> ArtifactError:
+    """An artifact was removed.
+
+    Args:
+        id: Its id.
+    """
+    return ArtifactError(
+        f"artifact {text_of(id)} was removed",
+        code="SYM-A002",
+        hint=f"`symphony artifacts restore {text_of(id)}` brings it back, until it is collected.",
         details={"id": text_of(id)},
     )
 
@@ -125,4 +144,18 @@ def ambiguous(text: str, candidates: list[bytes]) -> ArtifactError:
         code="SYM-A003",
         hint="Give more characters of the id.",
         details={"id": text, "candidates": names},
+    )
+
+
+def untagged(tag: str, code: str = "SYM-A002") -> ArtifactError:
+    """No artifact has a tag.
+
+    Args:
+        tag: The tag.
+        code: Code of the error: whether an artifact was looked for, or the tag itself.
+    """
+    return ArtifactError(
+        f"no artifact has the tag {tag!r:.140}",
+        code=code,
+        hint="`symphony artifacts tags` lists those that there are; an id begins with `b3-`.",
     )

@@ -1,6 +1,11 @@
-"""Ids of artifacts: the BLAKE3 hash of the bytes, as 32 bytes inside and as `b3-` and 64 hex digits outside."""
+"""Ids of artifacts: the keyed BLAKE3 hash of the bytes, as 32 bytes inside, as `b3-` and 64 hex digits outside.
+
+Without the key of the store nobody can tell from an id whether it is that of some file that they know.
+"""
 
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from blake3 import blake3
@@ -12,13 +17,25 @@ SCHEME: Final = "b3-"
 _WRITTEN = re.compile(r"b3-([0-9a-f]{1,64})")
 
 
-def content_id(data: bytes | memoryview) -> bytes:
-    """The id of some bytes.
+class ContentIds:
+    """Gives the ids of a store.
 
     Args:
-        data: The bytes.
+        key: 32 bytes that only this store has.
     """
-    return blake3(data).digest()
+
+    __slots__ = ("stream",)
+
+    def __init__(self, key: bytes) -> None:
+        self.stream: Callable[..., blake3] = partial(blake3, key=key)
+
+    def __call__(self, data: bytes | memoryview) -> bytes:
+        """The id of some bytes.
+
+        Args:
+            data: The bytes.
+        """
+        return self.stream(data).digest()
 
 
 def text_of(id: bytes) -> str:
@@ -30,10 +47,17 @@ def text_of(id: bytes) -> str:
     return SCHEME + id.hex()
 
 
+def is_written_as_id(text: str) -> bool:
+    """Whether a text is meant as an id, or the beginning of one; otherwise it is a tag.
+
+    Args:
+        text: What was given for an artifact.
+    """
+    return text.startswith(SCHEME)
+
+
 def id_range(text: str) -> tuple[bytes, bytes]:
     """The lowest and the highest id that begin with what was written; one and the same for a whole id.
-
-    Nothing but hex digits passes, so no id can name a file outside of the store.
 
     Args:
         text: An id, or the first characters of it.

@@ -2,9 +2,9 @@
 
 format          name and version of this layout; written last, so a store without it is not yet one
 lock            held for the moment in which a process opens the store
-index.db        SQLite: what is known of each artifact, and the bytes of the small ones
-objects/ab/...  the bytes of the others, each in a file named by its id
-staging/        files on their way into `objects`, and the mark of each process that writes
+keys            the keys of the store, wrapped by the master key, which is elsewhere
+packs/*.pack    everything that is stored, sealed; see `packs`
+index.db        what the packs say, ready to be asked; made anew from them where it is lost
 """
 
 import fcntl
@@ -17,8 +17,7 @@ from typing import Final
 from symphony_sdk.errors import ArtifactError
 
 NAME: Final = "symphony-artifact-store"
-VERSION: Final = 1
-SHARDS: Final = 256
+VERSION: Final = 2
 
 
 def is_made(root: Path) -> bool:
@@ -44,11 +43,12 @@ def is_made(root: Path) -> bool:
             hint="Set another data directory, or restore the file.",
             file=str(file),
         )
-    if int(version) > VERSION:
+    if int(version) != VERSION:
         raise ArtifactError(
-            f"the artifact store has layout {version}, and this version of Symphony knows up to {VERSION}",
+            f"the artifact store has layout {version}, and this version of Symphony knows layout {VERSION}",
             code="SYM-A008",
-            hint="Upgrade it: `pip install --upgrade pit-artifact-store`. Nothing was changed.",
+            hint="Use the version of pit-artifact-store that it was made with, or set another data directory. "
+            "Nothing was changed.",
             file=str(file),
         )
     return True
@@ -60,12 +60,7 @@ def make_directories(root: Path) -> None:
     Args:
         root: The directory of the store.
     """
-    (root / "staging").mkdir(mode=0o700, exist_ok=True)
-    objects = root / "objects"
-    objects.mkdir(mode=0o700, exist_ok=True)
-    for shard in range(SHARDS):
-        (objects / f"{shard:02x}").mkdir(mode=0o700, exist_ok=True)
-    sync_directory(objects)
+    (root / "packs").mkdir(mode=0o700, exist_ok=True)
 
 
 def mark_made(root: Path) -> None:

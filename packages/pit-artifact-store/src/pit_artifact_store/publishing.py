@@ -1,27 +1,24 @@
-"""The one way in which an artifact enters the store, and in which it leaves.
+"""How an artifact enters the store: what is new of it is written, what is there already is read back and shared."""
 
-A file is staged before the index is locked. It gets its name inside of the transaction that writes its row, and
-loses it inside of the one that takes the row away. So a row always has its file, and a file without a row is only
-what a killed process left, which the next one to open the store takes away.
-"""
-
-import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
-from pit_artifact_store.entries import Entry
-from pit_artifact_store.failures import disk_errors_named, missing
-from pit_artifact_store.ids import text_of
+from zstandard import ZstdError
+
+from pit_artifact_store.chunking import Chunker
+from pit_artifact_store.entries import Description
+from pit_artifact_store.ids import ContentIds, id_range, is_written_as_id, text_of
 from pit_artifact_store.index import Index
-from pit_artifact_store.objects import ObjectFiles
-from pit_artifact_store.rows import Object, Rows
-from pit_artifact_store.staging import Staging
+from pit_artifact_store.journal import Journal, Stale
+from pit_artifact_store.packs import CHUNK, DamagedFrame
+from pit_artifact_store.reading import DamagedContent, Reader
+from pit_artifact_store.recipes import Chunk, Recipe, encode_recipe
+from pit_artifact_store.records import ObjectRow, RelationRow, Row
+from pit_artifact_store.rows import Rows
 
-INLINE_BYTES: Final = 1 << 16
-"""Up to this size an artifact is a row of the index, so that storing it costs one transaction and no file."""
+BATCH_BYTES = 4 << 20
+"""Bytes of chunks that are written together."""
 
 
 @dataclass(slots=True)
@@ -29,148 +26,237 @@ class Publication:
     """An artifact on its way into the store.
 
     Args:
-        data: Its bytes.
-        segments: Hashes of their segments.
-        entry: Its description.
+        id: Its id.
+        size: How many bytes it has.
+        description: What it is stored with.
         durable: Whether a crash of the machine must not lose it.
-        replaces: Whether what is stored of it is damaged.
-        staged: Path of the file with its bytes, if it was written.
+        chunks: Where its bytes are.
+        is_there: Whether the artifact is in the store already, and sound.
+        mends: Whether what is stored of it is damaged.
+        packs: Ids of the packs that have to be durable with it.
+        fresh: Those of its chunks that were not there before.
     """
 
-    data: memoryview
-    segments: bytes
-    entry: Entry
+    id: bytes
+    size: int
+    description: Description
     durable: bool
-    replaces: bool = False
-    staged: str = ""
-
-    @property
-    def is_file(self) -> bool:
-        """Whether it is too large for a row of the index."""
-        return len(self.data) > INLINE_BYTES
+    chunks: list[Chunk] = field(default_factory=list)
+    is_there: bool = False
+    mends: bool = False
+    packs: set[bytes] = field(default_factory=set)
+    fresh: list[Chunk] = field(default_factory=list)
 
 
 class Publisher:
-    """Publishes artifacts and withdraws them; safe with many threads.
-
-    Args:
-        root: The directory of the store.
-        index: Its index.
-        files: Its files.
-        staging: Where files are written.
-    """
-
-    def __init__(self, root: Path, index: Index, files: ObjectFiles, staging: Staging) -> None:
-        self._root = root
-        self._index = index
-        self._files = files
-        self._staging = staging
-        self._unsynced: set[bytes] = set()
-        self._unsynced_lock = threading.Lock()
-
-    def stage(self, publication: Publication) -> None:
-        """Write the file of a publication, unless it needs none or its bytes are in the store.
-
-        Args:
-            publication: What is to be published.
-
-        Raises:
-            OSError: It cannot be written.
-        """
-        if not publication.is_file:
-            return
-        found = self._files.compare(publication.entry.object, publication.data)
-        if found == "same":
-            return
-        publication.replaces = found == "different"
-        # A file that takes the place of another may owe that one's durability.
-        publication.staged = self._staging.write(
-            publication.data, sync=publication.durable or publication.replaces
-        )
-
-    def commit(self, group: Sequence[Publication]) -> None:
-        """Publish a group in one transaction: all of it or nothing.
-
-        Args:
-            group: What is to be published, with one and the same durability.
-
-        Raises:
-            ArtifactError: It cannot be written.
-        """
-        durable = group[0].durable
-        ids = [publication.entry.object for publication in group if publication.is_file]
-        with disk_errors_named(self._root), self._staging.noting(ids):
-            try:
-                with self._index.writing(durable=durable) as rows:
-                    placed = [id for publication in group for id in self._publish(rows, publication)]
-                    if durable:
-                        self._files.sync_names(placed)
-            except BaseException:
-                collect(self._index, self._files, ids)
-                raise
-        if not durable:
-            with self._unsynced_lock:
-                self._unsynced.update(ids)
-
-    def _publish(self, rows: Rows, publication: Publication) -> list[bytes]:
-        """Write the rows of a publication, and name its file; gives the id whose name is new."""
-        id, data = publication.entry.object, publication.data
-        synced = rows.object_state(id)
-        placed = []
-        if publication.is_file:
-            here = synced is not None and self._files.size_of(id) == len(data)
-            if not here or publication.replaces:
-                # What was there when it was compared may have been removed since: then it is written now.
-                staged = publication.staged or self._staging.write(data, sync=publication.durable)
-                self._files.place(staged, id)
-                publication.staged = ""
-                synced = publication.durable
-                placed.append(id)
-            elif publication.durable and not synced:
-                self._files.sync([id])
-        content = None if publication.is_file else bytes(data)
-        kept = Object(id, len(data), synced or publication.durable, publication.segments, content)
-        rows.put_object(kept, time.time())
-        rows.put_entry(publication.entry)
-        return placed
-
-    def withdraw(self, id: bytes) -> None:
-        """Take an artifact out of the store.
-
-        Args:
-            id: Its id.
-
-        Raises:
-            ArtifactError: There is none, or the disk refuses.
-        """
-        with disk_errors_named(self._root), self._staging.noting([id]):
-            with self._index.writing(durable=True) as rows:
-                if not rows.forget(id):
-                    raise missing(text_of(id))
-            collect(self._index, self._files, [id])
-
-    def sync(self) -> None:
-        """Make durable what was published with less than that.
-
-        Raises:
-            OSError: The disk refuses.
-        """
-        self._files.sync(self._unsynced)
-        self._index.sync()
-
-
-def collect(index: Index, files: ObjectFiles, ids: Sequence[bytes]) -> None:
-    """Take away the rows and files of those objects that no artifact has.
+    """Publishes artifacts; safe with many threads.
 
     Args:
         index: The index of the store.
-        files: The files of the store.
-        ids: Ids of the objects.
+        journal: Writes into it.
+        reader: Reads from it.
+        chunker: Cuts artifacts.
+        ids: Gives the ids of the store.
     """
-    if not ids:
-        return
-    with index.writing(durable=False) as rows:
-        for id in ids:
-            if not rows.has_entries(id):
-                files.remove(id)
-                rows.drop_object(id)
+
+    def __init__(
+        self, index: Index, journal: Journal, reader: Reader, chunker: Chunker, ids: ContentIds
+    ) -> None:
+        self._index = index
+        self._journal = journal
+        self._reader = reader
+        self._chunker = chunker
+        self._ids = ids
+
+    def stage(self, data: memoryview, description: Description, *, durable: bool) -> Publication:
+        """Write what of an artifact is not there.
+
+        Args:
+            data: Its bytes.
+            description: What it is stored with.
+            durable: Whether a crash of the machine must not lose it.
+
+        Raises:
+            OSError: It cannot be written.
+            apsw.Error: The index cannot be read.
+        """
+        publication = Publication(self._ids(data), len(data), description, durable)
+        self._restage(publication, data)
+        return publication
+
+    def stage_stream(
+        self, parts: Iterable[bytes | memoryview], description: Description, *, durable: bool
+    ) -> Publication:
+        """Write what of an artifact is not there, without ever having all of it in memory.
+
+        Args:
+            parts: Its bytes.
+            description: What it is stored with.
+            durable: Whether a crash of the machine must not lose it.
+
+        Raises:
+            OSError: It cannot be written.
+            apsw.Error: The index cannot be read.
+        """
+        whole = self._ids.stream()
+        publication = Publication(b"", 0, description, durable)
+        for batch in _batches(self._chunker.cut_stream(parts)):
+            for part in batch:
+                whole.update(part)
+                publication.size += len(part)
+            self._write(publication, batch)
+        publication.id = whole.digest()
+        return publication
+
+    def commit(self, group: Sequence[Publication]) -> None:
+        """Make artifacts part of the store, all of them or none.
+
+        Args:
+            group: The artifacts, their bytes written.
+
+        Raises:
+            Stale: Something that they share with others is gone since.
+            OSError: The disk refuses.
+            apsw.Error: The index refuses.
+        """
+        packs = {pack for publication in group for pack in publication.packs}
+        now = time.time()
+
+        def build(rows: Rows) -> Iterator[Row]:
+            versions: dict[str, tuple[int, bytes]] = {}
+            for publication in group:
+                yield from self._rows(rows, publication, versions, now)
+
+        self._journal.commit(build, packs)
+        for publication in group:
+            self._journal.add_fresh(publication.fresh)
+        durable = {pack for publication in group if publication.durable for pack in publication.packs}
+        if any(publication.durable for publication in group):
+            self._journal.sync(durable)
+
+    def publish_whole(self, publication: Publication, data: memoryview) -> None:
+        """Make an artifact part of the store, writing it again where what it shared is gone.
+
+        Args:
+            publication: The artifact.
+            data: Its bytes.
+
+        Raises:
+            OSError: The disk refuses.
+            apsw.Error: The index refuses.
+        """
+        while True:
+            try:
+                self.commit([publication])
+            except Stale:
+                self._restage(publication, data)
+            else:
+                return
+
+    def _restage(self, publication: Publication, data: memoryview) -> None:
+        publication.packs, publication.fresh, publication.chunks = set(), [], []
+        publication.is_there = False
+        if not self._is_there(publication):
+            for batch in _batches(self._chunker.cut(data)):
+                self._write(publication, batch)
+
+    def _is_there(self, publication: Publication) -> bool:
+        """Whether the artifact is in the store already; it is read, as it may be the only copy from now on."""
+        with self._index.peeking() as rows:
+            known = rows.object(publication.id)
+            if known is None:
+                return False
+            home = rows.first("select id from pack where number = ?", (known.home,))
+        try:
+            self._reader.whole(known)  # what has this id has these bytes
+        except (DamagedFrame, DamagedContent, OSError, ZstdError):
+            publication.mends = True
+            return False
+        publication.is_there = True
+        publication.packs = {*Recipe(known.recipe).packs, *(home or ())}
+        return True
+
+    def _write(self, publication: Publication, batch: Sequence[memoryview]) -> None:
+        """Write those of some chunks that are not there, and add all of them to a publication."""
+        ids = (
+            [self._ids(part) for part in batch] if len(batch) > 1 or not publication.id else [publication.id]
+        )
+        places: dict[bytes, Chunk] = {}
+        new: dict[bytes, memoryview] = {}
+        with self._index.peeking() as rows:
+            for id, part in zip(ids, batch, strict=True):
+                if id in places or id in new:
+                    continue
+                known = self._journal.known(rows, id)
+                if known is not None and self._reader.holds(known):
+                    places[id] = known
+                else:
+                    new[id] = part
+        if new:
+            pack, written = self._journal.append([(CHUNK, part) for part in new.values()])
+            for (id, part), (offset, stored) in zip(new.items(), written, strict=True):
+                places[id] = Chunk(id, pack, offset, stored, len(part))
+                publication.fresh.append(places[id])
+        publication.chunks += [places[id] for id in ids]
+        publication.packs.update(chunk.pack for chunk in places.values())
+
+    def _rows(
+        self, rows: Rows, publication: Publication, versions: dict[str, tuple[int, bytes]], now: float
+    ) -> Iterator[Row]:
+        id = publication.id
+        known = rows.object(id)
+        if publication.is_there:
+            if known is None:
+                raise Stale
+            if known.removed:
+                yield ObjectRow(id, known.size, known.recipe, born=known.born)
+        elif known is None or known.removed or publication.mends or publication.fresh:
+            recipe = encode_recipe(publication.chunks)
+            yield ObjectRow(id, publication.size, recipe, born=known.born if known else 0)
+        told = publication.description
+        version = 0
+        if told.name:
+            newest = versions.get(told.name) or _newest_version(rows, told.name)
+            version, before = newest or (0, b"")
+            if before != id:
+                version += 1
+                if before:
+                    yield from _related(rows, known and known.number, id, "replaces", before, now)
+            versions[told.name] = (version, id)
+        yield told.row(self._ids, id, version, now)
+        for text in told.inputs:
+            if is_written_as_id(text):
+                low, high = id_range(text)
+                if low == high and low != id and rows.object(low) is not None:
+                    yield from _related(rows, known and known.number, id, "derived-from", low, now)
+
+
+def _newest_version(rows: Rows, name: str) -> tuple[int, bytes] | None:
+    found: tuple[int, bytes] | None = rows.first(
+        "select e.version, o.id from entry e join object o on o.number = e.object "
+        "where e.name = ? and e.name != '' order by e.version desc limit 1",
+        (name,),
+    )
+    return found
+
+
+def _related(
+    rows: Rows, number: int | None, subject: bytes, kind: str, object: bytes, now: float
+) -> Iterator[RelationRow]:
+    """A relation, unless it is there."""
+    query = "select 1 from relation where subject = ? and kind = ? and object = ?"
+    if number is None or rows.first(query, (number, kind, text_of(object))) is None:
+        yield RelationRow(subject, kind, text_of(object), now)
+
+
+def _batches(parts: Iterable[memoryview]) -> Iterator[list[memoryview]]:
+    batch: list[memoryview] = []
+    size = 0
+    for part in parts:
+        batch.append(part)
+        size += len(part)
+        if size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

@@ -1,76 +1,131 @@
-"""The tables of the index and every statement on them.
+"""The tables of the index, and the statements on packs, objects and chunks.
 
-An object is bytes under their id. An entry is one way in which they were stored: a name, a media type,
-metadata, lineage. The same bytes have one object and as many entries as they have descriptions; the newest
-entry has the highest sequence. An object without entries was removed and waits to be taken away.
+An object is bytes under their id. An entry is one way in which they were stored: a name, a media type, metadata,
+lineage. The same bytes have one object and as many entries as they have descriptions; the newest has the highest
+sequence. The numbers of objects and packs are those of this index alone and are never given a second time.
 """
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, Literal, NamedTuple
 
-from symphony_sdk.errors import ArtifactError
-from symphony_sdk.ports import ArtifactInfo
+import apsw
 
-from pit_artifact_store.entries import Entry, info_of
-from pit_artifact_store.failures import damaged
+from pit_artifact_store.recipes import Chunk
 
-SCHEMA: Final = (
-    """
+PackState = Literal["open", "closed", "condemned"]
+"""`open`: a process appends to it, or did until it was killed; `closed`: none does; `condemned`: nothing is needed of it."""
+
+CHUNK_KEY_BYTES: Final = 16
+"""Of the id of a chunk, what it is looked up by; what is found is read and compared."""
+
+SCHEMA: Final = """
+create table if not exists clock (one integer primary key check (one = 1), seq integer not null);
+insert or ignore into clock values (1, 0);
+create table if not exists pack (
+    number    integer primary key autoincrement,
+    id        blob not null unique,
+    state     text not null,
+    indexed   integer not null,           -- bytes of it whose commits are in this index
+    condemned real not null default 0,    -- since when, Unix time in seconds
+    packed    integer not null default 0  -- whether what of it can be compressed was, or nothing can
+);
 create table if not exists object (
-    number   integer primary key,
-    id       blob not null unique,
-    size     integer not null,
-    created  real not null,
-    synced   integer not null,  -- whether a crash of the machine cannot lose it
-    segments blob not null,     -- hashes of its segments, 32 bytes each
-    data     blob               -- its bytes, or null where they are a file
-)
-""",
-    """
+    number  integer primary key autoincrement,
+    id      blob not null unique,
+    size    integer not null,
+    removed real not null,
+    born    integer not null,             -- when it was first written since it was not there
+    seq     integer not null,
+    home    integer not null,             -- number of the pack with the newest image of this row
+    recipe  blob not null
+);
+create index if not exists object_removed on object (removed) where removed > 0;
+create table if not exists use (pack integer, object integer, primary key (pack, object)) without rowid;
+create table if not exists chunk (
+    id blob primary key, pack integer not null, offset integer not null, stored integer not null,
+    size integer not null
+) without rowid;
+create index if not exists chunk_of_pack on chunk (pack);
 create table if not exists entry (
     sequence    integer primary key,
-    object      blob not null,
+    object      integer not null,
+    fingerprint blob not null,
+    created     real not null,
     name        text not null,
+    version     integer not null,
     media_type  text not null,
     run         text not null,
-    facts       blob not null,  -- metadata and lineage
-    fingerprint blob not null   -- hash of all of the above
-)
-""",
-    "create unique index if not exists entry_of_object on entry (object, fingerprint)",
-    "create index if not exists entry_of_run on entry (run, sequence)",
-)
-
-_ENTRIES: Final = """
-select e.object, o.size, o.created, e.name, e.media_type, e.run, e.facts, e.fingerprint
-from entry e join object o on o.id = e.object
-"""
-
-_EVERY_ENTRY: Final = """
-select e.sequence, e.object, o.size, o.created, e.name, e.media_type, e.run, e.facts, e.fingerprint
-from entry e left join object o on o.id = e.object
-where e.sequence > ? order by e.sequence limit 256
+    facts       blob not null
+);
+create unique index if not exists entry_of_object on entry (object, fingerprint);
+create index if not exists entry_of_name on entry (name, version) where name != '';
+create index if not exists entry_of_run on entry (run, sequence) where run != '';
+create table if not exists tag (
+    name text primary key, object integer not null, created real not null, seq integer not null
+) without rowid;
+create index if not exists tag_of_object on tag (object);
+create table if not exists pin (object integer primary key, seq integer not null);
+create table if not exists hold (
+    object integer, reason text, created real not null, seq integer not null, primary key (object, reason)
+) without rowid;
+create table if not exists relation (
+    subject integer, kind text, object text, created real not null, seq integer not null,
+    primary key (subject, kind, object)
+) without rowid;
+create index if not exists relation_to on relation (object);
 """
 
 
 class Object(NamedTuple):
-    """An artifact's bytes, or where they are.
+    """An artifact's bytes, and where they are.
 
     Args:
+        number: Its number in this index.
         id: Their id.
         size: How many there are.
-        synced: Whether a crash of the machine cannot lose them.
-        segments: Hashes of their segments.
-        data: The bytes themselves where they are not in a file.
+        removed: Unix time in seconds when it was removed; 0 where it was not.
+        born: When it was first written since it was not there.
+        seq: When its row was written.
+        home: Number of the pack with that row.
+        recipe: Where the bytes are.
     """
 
+    number: int
     id: bytes
     size: int
-    synced: bool
-    segments: bytes
-    data: bytes | None
+    removed: float
+    born: int
+    seq: int
+    home: int
+    recipe: bytes
+
+
+class PackRow(NamedTuple):
+    """A pack, as the index knows it.
+
+    Args:
+        number: Its number in this index.
+        id: Its id.
+        state: Who uses it.
+        indexed: Bytes of it whose commits are in this index.
+        condemned: Unix time in seconds since when it is condemned.
+        packed: Whether what of it can be compressed was, or nothing can.
+    """
+
+    number: int
+    id: bytes
+    state: PackState
+    indexed: int
+    condemned: float
+    packed: bool
+
+
+_OBJECT: Final = "select number, id, size, removed, born, seq, home, recipe from object "
+_USERS: Final = """
+select number, id, size, removed, born, seq, home, recipe from object
+where number in (select object from use where pack = ?) order by number limit ?
+"""
+_PACK: Final = "select number, id, state, indexed, condemned, packed from pack "
 
 
 class Rows:
@@ -80,38 +135,96 @@ class Rows:
         db: The connection.
     """
 
-    __slots__ = ("_db",)
+    __slots__ = ("db",)
 
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
+    def __init__(self, db: apsw.Connection) -> None:
+        self.db = db
+
+    def first(self, query: str, values: Sequence[Any] = ()) -> Any:
+        """The first row of a query; None where there is none.
+
+        Args:
+            query: The query.
+            values: Its values.
+        """
+        for row in self.db.execute(query, values):
+            return row
+        return None
+
+    def all(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
+        """The rows of a query.
+
+        Args:
+            query: The query.
+            values: Its values.
+        """
+        return self.db.execute(query, values).fetchall()
 
     def make(self) -> None:
         """Make the tables that are not there."""
-        for statement in SCHEMA:
-            self._db.execute(statement)
+        self.db.execute(SCHEMA)
+
+    def faults(self) -> list[str]:
+        """What SQLite finds wrong with its own structure."""
+        return [text for (text,) in self.db.execute("pragma integrity_check(10)") if text != "ok"]
+
+    def tick(self, now: int, count: int) -> int:
+        """Take moments for some rows, later than those of all rows so far; gives the last of them.
+
+        Args:
+            now: Nanoseconds of Unix time.
+            count: How many.
+        """
+        (seq,) = self.first("update clock set seq = max(seq, ?) + ? returning seq", (now, count))
+        return int(seq)
+
+    # -- packs ---------------------------------------------------------------------------------------
+
+    def pack(self, id: bytes) -> PackRow | None:
+        """A pack.
+
+        Args:
+            id: Its id.
+        """
+        row = self.first(_PACK + "where id = ?", (id,))
+        return row and PackRow(*row)
+
+    def packs(self, *states: PackState) -> list[PackRow]:
+        """The packs, the oldest first.
+
+        Args:
+            states: Only those in one of these states; none for all.
+        """
+        wanted = f"where state in ({', '.join('?' * len(states))}) " if states else ""
+        return [PackRow(*row) for row in self.db.execute(_PACK + wanted + "order by number", states)]
+
+    def put_pack(self, id: bytes, state: PackState, indexed: int) -> int:
+        """Say how far a pack is known, and by whom it is used; gives its number.
+
+        Args:
+            id: Its id.
+            state: Who uses it.
+            indexed: Bytes of it whose commits are in this index.
+        """
+        (number,) = self.first(
+            "insert into pack (id, state, indexed) values (?, ?, ?) "
+            "on conflict (id) do update set state = excluded.state, indexed = excluded.indexed returning number",
+            (id, state, indexed),
+        )
+        return int(number)
+
+    # -- objects -------------------------------------------------------------------------------------
 
     def matches(self, low: bytes, high: bytes, limit: int) -> list[bytes]:
-        """Ids of artifacts in a range.
+        """Ids of artifacts in a range, removed ones included.
 
         Args:
             low: The first.
             high: The last.
             limit: At most so many.
         """
-        rows = self._db.execute(
-            "select id from object where id between ? and ? "
-            "and exists (select 1 from entry where entry.object = object.id) order by id limit ?",
-            (low, high, limit),
-        )
-        return [id for (id,) in rows]
-
-    def has_entries(self, id: bytes) -> bool:
-        """Whether an artifact is there and not removed.
-
-        Args:
-            id: Its id.
-        """
-        return self._db.execute("select 1 from entry where object = ? limit 1", (id,)).fetchone() is not None
+        query = "select id from object where id between ? and ? order by id limit ?"
+        return [id for (id,) in self.db.execute(query, (low, high, limit))]
 
     def object(self, id: bytes) -> Object | None:
         """The object of an artifact, removed or not.
@@ -119,119 +232,69 @@ class Rows:
         Args:
             id: Its id.
         """
-        row = self._db.execute("select id, size, synced, segments, data from object where id = ?", (id,))
-        found = row.fetchone()
-        return None if found is None else Object(found[0], found[1], bool(found[2]), found[3], found[4])
+        row = self.first(_OBJECT + "where id = ?", (id,))
+        return row and Object(*row)
 
-    def object_state(self, id: bytes) -> bool | None:
-        """Whether an object is synced; None where there is none.
-
-        Args:
-            id: Its id.
-        """
-        found = self._db.execute("select synced from object where id = ?", (id,)).fetchone()
-        return None if found is None else bool(found[0])
-
-    def put_object(self, object: Object, created: float) -> None:
-        """Keep an object; one that is there keeps its time and gets what is different.
-
-        Args:
-            object: The object.
-            created: Unix time in seconds.
-        """
-        self._db.execute(
-            """
-            insert into object (id, size, created, synced, segments, data) values (?, ?, ?, ?, ?, ?)
-            on conflict (id) do update set
-                size = excluded.size, synced = excluded.synced, segments = excluded.segments, data = excluded.data
-            where (size, synced, segments, data)
-                is not (excluded.size, excluded.synced, excluded.segments, excluded.data)
-            """,
-            (object.id, object.size, created, object.synced, object.segments, object.data),
-        )
-
-    def put_entry(self, entry: Entry) -> None:
-        """Keep a description as the newest of its artifact; the same one from before makes room.
-
-        Args:
-            entry: The description.
-        """
-        self._db.execute(
-            "insert or replace into entry (object, name, media_type, run, facts, fingerprint) "
-            "values (?, ?, ?, ?, ?, ?)",
-            entry,
-        )
-
-    def entries(self, id: bytes, limit: int) -> list[ArtifactInfo]:
-        """The descriptions of an artifact, the newest first.
-
-        Args:
-            id: Its id.
-            limit: At most so many; -1 for all.
-        """
-        rows = self._db.execute(_ENTRIES + "where e.object = ? order by e.sequence desc limit ?", (id, limit))
-        return [info_of(row) for row in rows]
-
-    def find(self, run: str, name: str, limit: int) -> list[ArtifactInfo]:
-        """The newest artifacts, each by the newest of its descriptions that fits.
-
-        Args:
-            run: Only those of this run, if not empty.
-            name: Only those with this text in their name, if not empty.
-            limit: At most so many.
-        """
-        found: dict[bytes, ArtifactInfo] = {}
-        of_run = "where e.run = :run" if run else "where true"  # so that the index of runs is used
-        query = _ENTRIES + of_run + " and instr(e.name, :name) order by e.sequence desc"
-        with closing(self._db.execute(query, {"run": run, "name": name})) as rows:
-            for row in rows:
-                if len(found) >= limit:
-                    break
-                if row[0] not in found:
-                    found[row[0]] = info_of(row)
-        return list(found.values())
-
-    def forget(self, id: bytes) -> bool:
-        """Remove the descriptions of an artifact; tells whether there were any.
-
-        Args:
-            id: Its id.
-        """
-        return self._db.execute("delete from entry where object = ?", (id,)).rowcount > 0
-
-    def drop_object(self, id: bytes) -> None:
-        """Take the row of an object away.
-
-        Args:
-            id: Its id.
-        """
-        self._db.execute("delete from object where id = ?", (id,))
-
-    def objects_after(self, number: int, limit: int) -> list[tuple[int, bytes]]:
-        """Numbers and ids of objects, by number.
+    def objects_after(self, number: int, limit: int) -> list[Object]:
+        """Objects by number.
 
         Args:
             number: That of the last one seen.
             limit: At most so many.
         """
-        query = "select number, id from object where number > ? order by number limit ?"
-        return self._db.execute(query, (number, limit)).fetchall()
+        query = _OBJECT + "where number > ? order by number limit ?"
+        return [Object(*row) for row in self.db.execute(query, (number, limit))]
 
-    def damaged_entries(self) -> Iterator[ArtifactError]:
-        """Every description that is not what was stored, or whose object is gone."""
-        last = -1
-        while rows := self._db.execute(_EVERY_ENTRY, (last,)).fetchall():
-            for sequence, *row in rows:
-                last = sequence
-                try:
-                    if row[1] is None:
-                        yield damaged(row[0], "its object is not in the index")
-                    else:
-                        info_of(tuple(row))
-                except ArtifactError as error:
-                    yield error
+    def users(self, pack: int, limit: int = -1) -> Iterator[Object]:
+        """The objects that have chunks in a pack, removed ones included.
 
-    def faults(self) -> list[str]:
-        """What SQLite finds wrong with its own structure."""
-        rows = self._db.execute("pragma quick_check(10)").fetchall()
-        return [text for (text,) in rows if text != "ok"]
+        Args:
+            pack: Number of the pack.
+            limit: At most so many; -1 for all.
+        """
+        return (Object(*row) for row in self.db.execute(_USERS, (pack, limit)))
+
+    def removed_before(self, moment: float) -> list[bytes]:
+        """Ids of what was removed before a moment.
+
+        Args:
+            moment: Unix time in seconds.
+        """
+        query = "select id from object where removed > 0 and removed <= ? order by removed"
+        return [id for (id,) in self.db.execute(query, (moment,))]
+
+    def removed_bytes(self) -> int:
+        """Bytes of the artifacts that are removed and can be restored."""
+        (size,) = self.first("select total(size) from object where removed > 0")
+        return int(size)
+
+    # -- chunks --------------------------------------------------------------------------------------
+
+    def chunk(self, id: bytes) -> tuple[bytes, int, int, int] | None:
+        """Where a chunk is: pack, offset, length of its frame, size.
+
+        Args:
+            id: Its id.
+        """
+        found: tuple[bytes, int, int, int] | None = self.first(
+            "select p.id, c.offset, c.stored, c.size from chunk c join pack p on p.number = c.pack "
+            "where c.id = ? and p.state != 'condemned'",
+            (id[:CHUNK_KEY_BYTES],),
+        )
+        return found
+
+    def learn(self, chunks: Iterable[Chunk]) -> None:
+        """Find these chunks from now on.
+
+        Args:
+            chunks: Where they are; those in packs that are not known are passed over.
+        """
+        numbers: dict[bytes, int] = {}
+        rows = []
+        for chunk in chunks:
+            if chunk.pack not in numbers:
+                pack = self.pack(chunk.pack)
+                numbers[chunk.pack] = pack.number if pack and pack.state != "condemned" else 0
+            if number := numbers[chunk.pack]:
+                rows.append((chunk.id[:CHUNK_KEY_BYTES], number, chunk.offset, chunk.stored, chunk.size))
+        self.db.executemany("insert or replace into chunk values (?, ?, ?, ?, ?)", sorted(rows))

@@ -1,28 +1,53 @@
-"""The Artifact Store: bytes by their content, on this machine's disk."""
+"""The Artifact Store: bytes by their content, sealed, on this machine's disk."""
 
 import errno
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TypeVar, get_args
+from typing import Final, TypeVar, get_args
 
+import apsw
+import zstandard
 from symphony_sdk.contributions import ArtifactRef
 from symphony_sdk.errors import ArtifactError, ErrorPayload
-from symphony_sdk.ports import ArtifactInfo, Durability, Lineage
+from symphony_sdk.ports import (
+    GRACE,
+    ArtifactInfo,
+    Collected,
+    Durability,
+    KeyInfo,
+    Lineage,
+    OnArtifactProgress,
+    Relation,
+    RelationKind,
+    StoreUsage,
+    Tag,
+)
 
 from pit_artifact_store import layout
+from pit_artifact_store.catalogue import Catalogue
+from pit_artifact_store.checking import Checker
+from pit_artifact_store.chunking import Chunker
+from pit_artifact_store.collecting import Collector
 from pit_artifact_store.committer import Committer
-from pit_artifact_store.entries import describe
-from pit_artifact_store.failures import ambiguous, damaged, damaged_index, disk_errors_named, missing
-from pit_artifact_store.ids import content_id, id_range, text_of
+from pit_artifact_store.entries import Description, describe
+from pit_artifact_store.failures import damaged, disk_errors_named
+from pit_artifact_store.ids import ContentIds, text_of
 from pit_artifact_store.index import Index
-from pit_artifact_store.objects import ObjectFiles, check, segment_hashes
-from pit_artifact_store.publishing import Publication, Publisher, collect
-from pit_artifact_store.rows import Object, Rows
-from pit_artifact_store.staging import Staging, sweep
+from pit_artifact_store.journal import Journal, Stale
+from pit_artifact_store.keys import RepositoryKeys, open_keys, rotate
+from pit_artifact_store.lookups import resolve
+from pit_artifact_store.pack_files import PackFiles
+from pit_artifact_store.packs import DamagedFrame
+from pit_artifact_store.publishing import Publication, Publisher
+from pit_artifact_store.reading import DamagedContent, Reader
+from pit_artifact_store.recovery import recover
+from pit_artifact_store.rows import Object
 
 Result = TypeVar("Result")
+
+UNREADABLE: Final = (OSError, DamagedFrame, DamagedContent, zstandard.ZstdError)
 
 
 class Store:
@@ -32,42 +57,53 @@ class Store:
         directory: Where it is; made if it is not there.
 
     Raises:
-        ArtifactError: The directory cannot be used, or is of a newer version.
+        ArtifactError: The directory cannot be used, is of another version, or its keys cannot be had.
     """
 
     def __init__(self, directory: Path) -> None:
         self._root = directory
         self._process = os.getpid()
         self._closed = False
-        self._files = ObjectFiles(directory / "objects")
         with disk_errors_named(directory, "opened"):
-            self._index, self._staging = self._join()
-        self._publisher = Publisher(directory, self._index, self._files, self._staging)
-        self._committer = Committer(self._publisher.commit)
+            self._keys, self._index, self._files = self._join()
+        ids = ContentIds(self._keys.id_key)
+        self._reader = Reader(self._files, ids)
+        self._journal = Journal(self._index, self._files)
+        chunker = Chunker(self._keys.chunk_seed)
+        self._publisher = Publisher(self._index, self._journal, self._reader, chunker, ids)
+        self._catalogue = Catalogue(self._index, self._journal)
+        self._collector = Collector(self._index, self._files, self._journal)
+        self._checker = Checker(directory, self._index, self._files, ids)
+        alone = (ArtifactError, Stale, OSError, apsw.Error)
+        self._committer: Committer[Publication] = Committer(self._publisher.commit, alone)
 
-    def _join(self) -> tuple[Index, Staging]:
+    def _join(self) -> tuple[RepositoryKeys, Index, PackFiles]:
         """Become one of the processes that use the directory; make it a store where it is not yet one."""
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         with layout.joining(self._root):
             made = layout.is_made(self._root)
             if not made:
                 layout.make_directories(self._root)
-            index = Index(self._root / "index.db")
+            keys = open_keys(self._root / "keys")
+            files = PackFiles(self._root / "packs", keys, self._renew_keys)
+            index = Index(self._root / "index.db", keys.index_key)
             try:
+                index.make()
                 if not made:
-                    index.make()
                     layout.mark_made(self._root)
-                sweep(self._root / "staging", lambda ids: collect(index, self._files, ids))
-                return index, Staging(self._root / "staging")
+                recover(index, files)
             except BaseException:
                 index.close()
                 raise
+            return keys, index, files
 
     def __enter__(self) -> "Store":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    # -- bytes ---------------------------------------------------------------------------------------
 
     def put(
         self,
@@ -93,157 +129,403 @@ class Store:
         Raises:
             ArtifactError: It cannot be written.
         """
-        self._expect_open()
-        if durability not in get_args(Durability):
-            raise ArtifactError(
-                f"there is no durability {durability!r}; expected one of {', '.join(get_args(Durability))}",
-                code="SYM-A010",
-            )
+        description = self._describe(name, media_type, metadata, lineage, durability)
         view = memoryview(data)
         # Bytes that somebody could change between hashing and writing are copied first.
         view = view.cast("B") if view.readonly and view.c_contiguous else memoryview(bytes(view))
-        id = content_id(view)
-        publication = Publication(
-            view,
-            segment_hashes(id, view),
-            describe(id, name, media_type, metadata, lineage),
-            durability != "os",
-        )
-        try:
-            with disk_errors_named(self._root):
-                self._publisher.stage(publication)
+        with disk_errors_named(self._root):
+            publication = self._publisher.stage(view, description, durable=durability != "os")
             if durability == "group":
-                self._committer.submit(publication)
+                try:
+                    self._committer.submit(publication)
+                except Stale:
+                    self._publisher.publish_whole(publication, view)
             else:
-                self._publisher.commit([publication])
-        finally:
-            if publication.staged:
-                Path(publication.staged).unlink(missing_ok=True)
-        return ArtifactRef(text_of(id), len(view), media_type, name)
+                self._publisher.publish_whole(publication, view)
+        return ArtifactRef(text_of(publication.id), len(view), media_type, name)
+
+    def put_stream(
+        self,
+        parts: Iterable[bytes | memoryview],
+        *,
+        name: str = "",
+        media_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+        lineage: Lineage | None = None,
+        durability: Durability = "group",
+    ) -> ArtifactRef:
+        """Store bytes that need not fit into memory, as `put` does.
+
+        Args:
+            parts: The bytes, in parts of any size. What it raises passes through, and nothing is stored.
+            name: File name for people.
+            media_type: Such as `text/html`.
+            metadata: Facts to keep beside it.
+            lineage: Where it comes from.
+            durability: When it counts as stored.
+
+        Raises:
+            ArtifactError: It cannot be written, or what it shares with others was collected meanwhile.
+        """
+        description = self._describe(name, media_type, metadata, lineage, durability)
+        durable = durability != "os"
+        with disk_errors_named(self._root):
+            try:
+                publication = self._publisher.stage_stream(_foreign(parts), description, durable=durable)
+                if durability == "group":
+                    self._committer.submit(publication)
+                else:
+                    self._publisher.commit([publication])
+            except _FromParts as foreign:
+                raise foreign.error from None
+            except Stale:
+                raise ArtifactError(
+                    f"{name or 'an artifact'} was not stored: what it shares with others was collected meanwhile",
+                    code="SYM-A011",
+                    hint="Store it again.",
+                ) from None
+        return ArtifactRef(text_of(publication.id), publication.size, media_type, name)
 
     def get(self, id: str) -> bytes:
         """All bytes of an artifact, checked against its id.
 
         Args:
-            id: Its id, or the first characters of it where only one artifact has them.
+            id: The artifact.
 
         Raises:
-            ArtifactError: There is none, there are several, or its bytes are damaged.
+            ArtifactError: There is none, there are several, it was removed, or its bytes are damaged.
         """
         self._expect_open()
-
-        def read(found: Object) -> bytes:
-            if found.data is None:
-                return self._files.read(found.id, found.size)
-            check(found.id, found.size, found.data)
-            return found.data
-
-        return self._with_object(id, read)
+        return self._with_object(id, self._reader.whole)
 
     def read(self, id: str, offset: int, length: int) -> bytes:
         """Some bytes of an artifact, checked; fewer at its end.
 
         Args:
-            id: Its id, or the first characters of it where only one artifact has them.
+            id: The artifact.
             offset: First byte, counted from 0.
             length: How many bytes.
 
         Raises:
             ArtifactError: There is none, its bytes are damaged, or the range begins before its first byte.
         """
-        if offset < 0 or length < 0:
-            raise ArtifactError(
-                f"artifact {id} has no {length} bytes from {offset} on; both count from 0",
-                code="SYM-A010",
-                details={"id": id},
-            )
+        self._expect_range(id, offset, length)
         self._expect_open()
+        return self._with_object(
+            id, lambda found: b"".join(self._reader.parts(found, offset, min(offset + length, found.size)))
+        )
 
-        def read(found: Object) -> bytes:
-            if found.data is not None:
-                check(found.id, found.size, found.data)
-                return found.data[offset : offset + length]
-            inside = min(length, found.size - offset)
-            if inside <= 0:
-                return b""
-            return self._files.read_range(found.id, found.size, found.segments, offset, inside)
-
-        return self._with_object(id, read)
-
-    def info(self, id: str) -> ArtifactInfo:
-        """What is known of an artifact: what it was last stored with.
+    def stream(self, id: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """The bytes of an artifact in parts, each checked before it is given, in constant memory.
 
         Args:
-            id: Its id, or the first characters of it where only one artifact has them.
+            id: The artifact.
+            offset: First byte, counted from 0.
+            length: How many bytes; None for all that follow.
+
+        Raises:
+            ArtifactError: There is none, its bytes are damaged, or the range begins before its first byte.
+        """
+        self._expect_range(id, offset, length or 0)
+        self._expect_open()
+        found = self._with_object(id, lambda found: found)
+        end = found.size if length is None else min(offset + length, found.size)
+        return self._parts(found, offset, end)
+
+    def _parts(self, found: Object, at: int, end: int) -> Iterator[bytes]:
+        while at < end:
+            try:
+                for part in self._reader.parts(found, at, end):
+                    yield part
+                    at += len(part)
+            except UNREADABLE:
+                # Packs may have been written anew meanwhile: look its place up again, and be sure of it.
+                def again(found: Object, at: int = at) -> tuple[Object, bytes]:
+                    return found, next(self._reader.parts(found, at, end))
+
+                found, part = self._with_object(text_of(found.id), again)
+                yield part
+                at += len(part)
+
+    # -- what is known -------------------------------------------------------------------------------
+
+    def info(self, id: str) -> ArtifactInfo:
+        """What is known of an artifact: what it was last stored with; also of one that was removed.
+
+        Args:
+            id: The artifact.
 
         Raises:
             ArtifactError: There is none, or there are several.
         """
-        return self._entries(id, limit=1)[0]
+        return self.history(id, 1)[0]
 
-    def history(self, id: str) -> Sequence[ArtifactInfo]:
+    def history(self, id: str, limit: int = -1) -> Sequence[ArtifactInfo]:
         """Everything that an artifact was ever stored with, the newest first, each once.
 
         Args:
-            id: Its id, or the first characters of it where only one artifact has them.
+            id: The artifact.
+            limit: At most so many; -1 for all.
 
         Raises:
             ArtifactError: There is none, or there are several.
         """
-        return self._entries(id, limit=-1)
+        with self._reading():
+            return self._catalogue.infos(id, limit)
 
-    def find(self, *, run: str = "", name: str = "", limit: int = 100) -> Sequence[ArtifactInfo]:
+    def versions(self, name: str, limit: int = 100) -> Sequence[ArtifactInfo]:
+        """The versions of a name, the newest first.
+
+        Args:
+            name: The whole name.
+            limit: At most so many.
+        """
+        with self._reading():
+            return self._catalogue.versions(name, limit)
+
+    def find(
+        self,
+        *,
+        run: str = "",
+        name: str = "",
+        tag: str = "",
+        media_type: str = "",
+        since: float = 0.0,
+        until: float | None = None,
+        removed: bool = False,
+        limit: int = 100,
+    ) -> Sequence[ArtifactInfo]:
         """Artifacts, the newest first, each once: with the newest of its descriptions that fits.
 
         Args:
             run: Only those of this run.
             name: Only those with this text in their name.
+            tag: Only those with a tag that begins so.
+            media_type: Only those of a type that begins so, such as `image/`.
+            since: Only those stored at this Unix time in seconds, or later.
+            until: Only those stored before this Unix time in seconds.
+            removed: Only those that were removed, in place of those that were not.
             limit: At most so many.
         """
-        self._expect_open()
-        with disk_errors_named(self._root, "read"), self._index.reading() as rows:
-            return rows.find(run, name, limit)
+        with self._reading():
+            return self._catalogue.find(
+                run=run,
+                name=name,
+                tag=tag,
+                media_type=media_type,
+                since=since,
+                until=until,
+                removed=removed,
+                limit=limit,
+            )
+
+    def tag(self, id: str, tag: str) -> Tag:
+        """Give an artifact a tag; another that had it has it no more.
+
+        Args:
+            id: The artifact.
+            tag: 1 to 128 letters, digits, and `.`, `_`, `-`, `/` inside; does not begin with `b3-`.
+
+        Raises:
+            ArtifactError: There is no such artifact, or tags are not written so.
+        """
+        with self._writing():
+            return self._catalogue.tag(id, tag)
+
+    def untag(self, tag: str) -> None:
+        """Take a tag away.
+
+        Args:
+            tag: The tag.
+
+        Raises:
+            ArtifactError: Nothing has it.
+        """
+        with self._writing():
+            self._catalogue.untag(tag)
+
+    def tags(self, limit: int = 1000) -> Sequence[Tag]:
+        """The tags, in alphabetical order.
+
+        Args:
+            limit: At most so many.
+        """
+        with self._reading():
+            return self._catalogue.tags(limit)
+
+    def pin(self, id: str) -> None:
+        """Keep an artifact from being removed until it is unpinned; a second time does nothing.
+
+        Args:
+            id: The artifact.
+
+        Raises:
+            ArtifactError: There is none.
+        """
+        with self._writing():
+            self._catalogue.pin(id, pinned=True)
+
+    def unpin(self, id: str) -> None:
+        """Let an artifact be removed again; does nothing where it is not pinned.
+
+        Args:
+            id: The artifact.
+
+        Raises:
+            ArtifactError: There is none.
+        """
+        with self._writing():
+            self._catalogue.pin(id, pinned=False)
+
+    def hold(self, id: str, reason: str) -> None:
+        """Keep an artifact from being removed until it is released of this reason, whoever else holds it.
+
+        Args:
+            id: The artifact.
+            reason: Why, for people; not empty.
+
+        Raises:
+            ArtifactError: There is no such artifact, or no reason.
+        """
+        with self._writing():
+            self._catalogue.hold(id, reason, held=True)
+
+    def release(self, id: str, reason: str) -> None:
+        """End a hold.
+
+        Args:
+            id: The artifact.
+            reason: The reason that it was held for.
+
+        Raises:
+            ArtifactError: There is no such artifact, or it is not held for that.
+        """
+        with self._writing():
+            self._catalogue.hold(id, reason, held=False)
+
+    def relate(self, subject: str, kind: RelationKind, object: str) -> Relation:
+        """Say what one artifact is to another; a second time does nothing.
+
+        Args:
+            subject: The artifact.
+            kind: What it is to the other.
+            object: The other artifact; of `produced-by`, any text.
+
+        Raises:
+            ArtifactError: There is none of them, they are one and the same, or the kind is unknown.
+        """
+        with self._writing():
+            return self._catalogue.relate(subject, kind, object)
+
+    def relations(self, id: str) -> Sequence[Relation]:
+        """What an artifact is to others and they are to it, the newest first.
+
+        Args:
+            id: The artifact.
+
+        Raises:
+            ArtifactError: There is none.
+        """
+        with self._reading():
+            return self._catalogue.relations(id)
+
+    def lineage(self, id: str, *, depth: int = 32, down: bool = False) -> Sequence[Relation]:
+        """The relations that lead from an artifact to all it comes from, the nearest first, each once.
+
+        Args:
+            id: The artifact.
+            depth: At most so many steps.
+            down: To all that came from it, instead.
+
+        Raises:
+            ArtifactError: There is none.
+        """
+        with self._reading():
+            return self._catalogue.lineage(id, depth, down=down)
+
+    # -- keeping and freeing -------------------------------------------------------------------------
 
     def remove(self, id: str) -> None:
-        """Forget an artifact with everything it was stored with, and free its space.
+        """Remove an artifact: it is not found and not read any more, and can be restored until it is collected.
 
         Args:
             id: Its whole id.
 
         Raises:
-            ArtifactError: There is none.
+            ArtifactError: There is none, it is pinned, or it is held.
+        """
+        with self._writing():
+            self._catalogue.remove(id)
+
+    def restore(self, id: str) -> None:
+        """Undo a removal.
+
+        Args:
+            id: The artifact.
+
+        Raises:
+            ArtifactError: There is none that was removed and not yet collected.
+        """
+        with self._writing():
+            self._catalogue.restore(id)
+
+    def collect(
+        self, *, grace: float = GRACE, dry_run: bool = False, on_progress: OnArtifactProgress | None = None
+    ) -> Collected:
+        """Free the space of what was removed, and of what no artifact needs; others may store and read meanwhile.
+
+        Args:
+            grace: Only what was removed so many seconds ago, or longer.
+            dry_run: Only say what would be freed.
+            on_progress: Told how far it is.
+
+        Raises:
+            ArtifactError: Something is damaged, or cannot be written; nothing that is needed was freed.
+        """
+        with self._writing():
+            return self._collector.collect(grace, dry_run=dry_run, on_progress=on_progress)
+
+    def verify(self, on_progress: OnArtifactProgress | None = None) -> Sequence[ErrorPayload]:
+        """Read every byte, and name each fault, with the artifacts that it touches in `details["artifacts"]`.
+
+        Args:
+            on_progress: Told how far it is.
         """
         self._expect_open()
-        low, high = id_range(id)
-        if low != high:
-            raise ArtifactError(
-                f"{id} is not a whole id; an artifact is removed only by its whole id",
-                code="SYM-A004",
-                hint="`symphony artifacts info` gives the whole id.",
-                details={"id": id},
-            )
-        self._publisher.withdraw(low)
+        return [error.payload() for error in self._checker.verify(on_progress)]
 
-    def verify(self) -> Sequence[ErrorPayload]:
-        """Read every artifact and name each that is damaged, with its id in `details["id"]`."""
+    def usage(self) -> StoreUsage:
+        """What the store holds."""
+        with self._reading(), self._index.reading() as rows:
+            artifacts, size = rows.first("select count(*), total(size) from object where removed = 0")
+            (gone,) = rows.first("select count(*) from object where removed > 0")
+        sizes = [self._files.path(id).stat().st_size for id in self._files.ids()]
+        return StoreUsage(artifacts, int(size), sum(sizes), gone, len(sizes))
+
+    # -- keys ----------------------------------------------------------------------------------------
+
+    def keys(self) -> Sequence[KeyInfo]:
+        """The keys of the store, the newest first."""
         self._expect_open()
-        faults: dict[str, ArtifactError] = {}
-        try:
-            with disk_errors_named(self._root, "read"):
-                with self._index.reading() as rows:
-                    for text in rows.faults():
-                        faults.setdefault("", damaged_index(self._root, text))
-                    for error in rows.damaged_entries():
-                        faults.setdefault(error.details["id"], error)
-                number = -1
-                while page := self._objects_after(number):
-                    number = page[-1][0]
-                    for _, id in page:
-                        if damage := self._damage(text_of(id)):
-                            faults[text_of(id)] = damage
-        except ArtifactError as error:  # the index ends here; what was found before it is worth knowing
-            faults.setdefault("", error)
-        return [error.payload() for error in faults.values()]
+        return self._keys.infos
+
+    def rotate_keys(self, *, data: bool = False) -> KeyInfo:
+        """Protect the keys by a new master key; nothing that is stored is written again.
+
+        Args:
+            data: Whether what is stored from now on is sealed with a new key as well.
+
+        Raises:
+            ArtifactError: The new master key cannot be kept; the old one still holds.
+        """
+        with self._writing(), layout.joining(self._root):
+            self._keys = rotate(self._root / "keys", self._keys, data=data)
+            self._files.wrapping = self._keys
+        return self._keys.infos[0]
+
+    def _renew_keys(self) -> RepositoryKeys:
+        self._keys = open_keys(self._root / "keys")
+        return self._keys
 
     def close(self) -> None:
         """Sync what is not yet synced, and close. A second time does nothing."""
@@ -252,10 +534,48 @@ class Store:
         self._committer.close()
         self._closed = True
         with ExitStack() as closing:
-            closing.callback(self._staging.close)
+            closing.callback(self._files.close)
             closing.callback(self._index.close)
             with disk_errors_named(self._root):
-                self._publisher.sync()
+                self._journal.close()
+
+    # -- for all of them -----------------------------------------------------------------------------
+
+    def _describe(
+        self,
+        name: str,
+        media_type: str,
+        metadata: Mapping[str, str] | None,
+        lineage: Lineage | None,
+        durability: str,
+    ) -> Description:
+        self._expect_open()
+        if durability not in get_args(Durability):
+            raise ArtifactError(
+                f"there is no durability {durability!r}; expected one of {', '.join(get_args(Durability))}",
+                code="SYM-A010",
+            )
+        return describe(name, media_type, metadata, lineage)
+
+    def _expect_range(self, id: str, offset: int, length: int) -> None:
+        if offset < 0 or length < 0:
+            raise ArtifactError(
+                f"artifact {id} has no {length} bytes from {offset} on; both count from 0",
+                code="SYM-A010",
+                details={"id": id},
+            )
+
+    def _reading(self) -> ExitStack:
+        return self._named("read")
+
+    def _writing(self) -> ExitStack:
+        return self._named("written to")
+
+    def _named(self, doing: str) -> ExitStack:
+        self._expect_open()
+        stack = ExitStack()
+        stack.enter_context(disk_errors_named(self._root, doing))
+        return stack
 
     def _expect_open(self) -> None:
         if self._closed:
@@ -268,65 +588,38 @@ class Store:
                 hint="Open the store in each process that uses it.",
             )
 
-    def _resolve(self, rows: Rows, text: str) -> bytes:
-        low, high = id_range(text)
-        matches = rows.matches(low, high, 4)
-        if not matches:
-            if low == high and rows.has_entries(low):
-                raise damaged(low, "its object is not in the index")
-            raise missing(text)
-        if len(matches) > 1:
-            raise ambiguous(text, matches)
-        return matches[0]
-
     def _with_object(self, text: str, use: Callable[[Object], Result]) -> Result:
         """Use the bytes of an artifact, and be sure of it before they are called damaged."""
         with disk_errors_named(self._root, "read"):
-            with self._index.reading() as rows:
-                found = self._object(rows, text)
+            with self._index.peeking() as rows:
+                found = resolve(rows, text, present=True)
             try:
                 return use(found)
-            except (OSError, ArtifactError):
-                # Since its row was read, the artifact may have been removed, and even stored again. So look
-                # once more, while nobody can write.
-                with self._index.writing(durable=False) as rows:
-                    found = self._object(rows, text_of(found.id))
+            except UNREADABLE:
+                # Its pack may have been written anew since its row was read: look once more, while nobody can write.
+                with self._index.writing() as rows:
+                    found = resolve(rows, text_of(found.id), present=True)
                     try:
                         return use(found)
                     except FileNotFoundError as error:
-                        raise damaged(found.id, "its file is gone") from error
+                        raise damaged(found.id, f"its file {Path(error.filename).name} is gone") from error
+                    except (DamagedFrame, DamagedContent, zstandard.ZstdError) as error:
+                        raise damaged(found.id, str(error)) from error
                     except OSError as error:
                         if error.errno == errno.EIO:
                             raise damaged(found.id, "the disk cannot read its file") from error
                         raise
 
-    def _object(self, rows: Rows, text: str) -> Object:
-        id = self._resolve(rows, text)
-        if found := rows.object(id):
-            return found
-        raise damaged(id, "its object is not in the index")
 
-    def _objects_after(self, number: int) -> list[tuple[int, bytes]]:
-        with self._index.reading() as rows:
-            return rows.objects_after(number, 256)
+class _FromParts(Exception):
+    """What the parts of a stream raised, kept apart from what the disk did."""
 
-    def _damage(self, text: str) -> ArtifactError | None:
-        def verify(found: Object) -> None:
-            if found.data is None:
-                self._files.verify(found.id, found.size, found.segments)
-            else:
-                check(found.id, found.size, found.data)
+    def __init__(self, error: Exception) -> None:
+        self.error = error
 
-        try:
-            self._with_object(text, verify)
-        except ArtifactError as error:
-            return None if error.code == "SYM-A002" else error  # removed meanwhile, or waiting for it
-        return None
 
-    def _entries(self, text: str, limit: int) -> list[ArtifactInfo]:
-        self._expect_open()
-        with disk_errors_named(self._root, "read"), self._index.reading() as rows:
-            id = self._resolve(rows, text)
-            if found := rows.entries(id, limit):
-                return found
-            raise damaged(id, "its object is not in the index")
+def _foreign(parts: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
+    try:
+        yield from parts
+    except Exception as error:
+        raise _FromParts(error) from error

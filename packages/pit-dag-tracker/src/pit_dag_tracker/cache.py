@@ -200,13 +200,14 @@ class Cache:
                 self._ahead_bytes += size
 
     def _result(self, run: str, entry: Entry) -> Result | None:
-        """A result with its artifacts, all of which are there."""
+        """A result with its artifacts; None where one of them was removed."""
         _, stored = entry
         if not stored:  # a compacted log has the event without its values
             return None
         outputs = Spill(self._services, run).load(stored)
-        for id_ in artifact_ids(outputs):
-            self._services.pit.artifacts.info(id_)
+        artifacts = self._services.pit.artifacts
+        if any(artifacts.info(id_).removed for id_ in artifact_ids(outputs)):
+            return None
         return _found(run, entry, outputs)
 
 

@@ -175,8 +175,10 @@ def _lost(services: Services, ttl: float | None, started: float, before: PastRun
         return "expired", f"the result of run {run} was older than the {ttl:g} s for which it counts", details
     for id_ in _artifacts(stored):
         try:
-            services.pit.artifacts.info(id_)
+            is_there = not services.pit.artifacts.info(id_).removed
         except SymphonyError:
+            is_there = False
+        if not is_there:
             text = f"the artifact {id_[:_SHOWN_DIGITS]} of the result of run {run} was removed"
             return "removed", text, {**details, "artifact": id_}
     return "forgotten", f"the result of run {run} is not kept any more, or was not kept yet", details

@@ -5,7 +5,7 @@ from typing import Any
 
 from symphony_sdk.contributions import ArtifactRef
 from symphony_sdk.errors import ArtifactError, MalformedMessage, PortError, RunError
-from symphony_sdk.ports.pit import Lineage
+from symphony_sdk.ports import Lineage
 from symphony_sdk.providers import Services
 from symphony_sdk.values import UNTYPED_LIMIT, decode
 

@@ -325,6 +325,7 @@ class Host:
         permissions = PermissionSet.parse(texts, roots=roots_of(self.settings, record.id))
         return HostedContext(
             record.id,
+            record.version,
             self.settings.of_extension(record),
             Files(permissions),
             OwnNetwork(permissions),

@@ -27,7 +27,14 @@ Source = str | tuple[str, ...]
 
 _PREFIX = "SYMPHONY_"
 _EXTENSIONS = "SYMPHONY_EXTENSIONS__"
-_OUTSIDE = frozenset({"SYMPHONY_CONFIG", "SYMPHONY_CONFIG_DIR"})
+_OUTSIDE = frozenset(
+    {
+        "SYMPHONY_CONFIG",
+        "SYMPHONY_CONFIG_DIR",
+        "SYMPHONY_ARTIFACT_PASSPHRASE",  # a secret is no setting: it would be shown
+        "SYMPHONY_ARTIFACT_NEW_PASSPHRASE",
+    }
+)
 _TRUTH = {
     **dict.fromkeys(("1", "true", "yes", "on"), True),
     **dict.fromkeys(("0", "false", "no", "off"), False),

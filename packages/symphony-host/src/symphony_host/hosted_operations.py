@@ -20,6 +20,7 @@ class HostedContext:
 
     Args:
         extension: Its id.
+        version: Its version.
         config: Its settings.
         files: The file system, as far as its manifest declares it.
         network: The network, as far as its manifest declares it.
@@ -30,6 +31,7 @@ class HostedContext:
     def __init__(
         self,
         extension: str,
+        version: str,
         config: Mapping[str, Any],
         files: Files,
         network: Network,
@@ -39,6 +41,7 @@ class HostedContext:
         self.config = config
         self.log = log
         self._extension = extension
+        self._version = version
         self._files = files
         self._network = network
         self._pit = pit
@@ -67,7 +70,9 @@ class HostedContext:
             config=self.config,
             files=self._files,
             network=self._network,
-            artifacts=_HostArtifacts(self._pit, Lineage(message.run, message.node, self._extension)),
+            artifacts=_HostArtifacts(
+                self._pit, Lineage(message.run, message.node, self._extension, version=self._version)
+            ),
             models=_NoModels(self._extension),
             log=self.log,
             progress=call.on_progress,

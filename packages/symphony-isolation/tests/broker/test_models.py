@@ -13,7 +13,7 @@ from symphony_isolation.sandbox import choose
 from symphony_isolation.way import Way
 from symphony_sdk.errors import AccessFailed, ModelFailed, PermissionDenied, SymphonyError
 from symphony_sdk.permissions import PermissionSet
-from symphony_sdk.ports import NodeCall
+from symphony_sdk.ports import Lineage, NodeCall
 from symphony_sdk.values import decode, encode
 
 VISION = """
@@ -214,9 +214,8 @@ def test_a_model_runs_in_its_own_worker_however_workers_are_started(
             ]
 
     asyncio.run(scenario())
-    (stored,) = house.store._infos.values()
-    assert (stored.lineage.run, stored.lineage.node) == ("run", "node")
-    assert stored.lineage.extension == "acme.vision"
+    (stored,) = house.store.find()
+    assert stored.lineage == Lineage("run", "node", "acme.vision", version="1.0")
 
 
 def test_models_are_described_and_listed_to_those_who_may_look_at_them(studio, call):

@@ -12,7 +12,7 @@ from symphony_isolation.cluster import FleetSettings
 from symphony_isolation.cluster.deployment import decode_deployment
 from symphony_sdk.contributions import ArtifactRef
 from symphony_sdk.errors import RunError
-from symphony_sdk.ports import Resources
+from symphony_sdk.ports import Lineage, Resources
 from symphony_sdk.values import decode, encode
 
 BIG = "x" * (100 << 10)
@@ -250,7 +250,7 @@ def test_artifacts_of_machines_are_in_the_store_of_the_host(fleet, recorder, nod
     ref, finals = asyncio.run(scenario())
     info = house.store.info(ref.id)
     assert (ref.size, info.metadata) == (size, {"of": "zoo"})
-    assert (info.lineage.run, info.lineage.node, info.lineage.extension) == ("run", "make", "acme.zoo")
+    assert info.lineage == Lineage("run", "make", "acme.zoo", version="1.0")
     assert {event.kind for event in finals} == {"completed"}, [event.error for event in finals]
     assert len({event.outputs["result"] for event in finals}) == 1
 

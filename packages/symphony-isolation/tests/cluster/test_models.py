@@ -2,6 +2,7 @@
 
 import asyncio
 
+from symphony_sdk.ports import Lineage
 from symphony_sdk.values import decode, encode
 
 VISION = """
@@ -59,4 +60,4 @@ def test_a_model_runs_on_the_machine_of_the_call(house, fleet, recorder, node_ca
     ref = decode(ended["draws"].outputs["result"])
     assert house.store.get(ref["id"]) == b"abc"
     lineage = house.store.info(ref["id"]).lineage
-    assert (lineage.run, lineage.node, lineage.extension) == ("run", "draws", "acme.vision")
+    assert lineage == Lineage("run", "draws", "acme.vision", version="1.0")

@@ -816,7 +816,7 @@ CATALOGUE: dict[str, ErrorCode] = {
     "SYM-A002": ErrorCode(
         "Artifact is not there",
         "No artifact has this id: it was never stored in this store, or it was removed. `symphony "
-        "artifacts list` shows those that there are.",
+        "artifacts list` shows those that there are. The message says where one was removed and can still be restored.",
     ),
     "SYM-A003": ErrorCode(
         "Artifact's id is ambiguous",
@@ -860,7 +860,68 @@ CATALOGUE: dict[str, ErrorCode] = {
         "Artifact is described wrongly",
         "The name, the media type, the metadata or the lineage of an artifact cannot be kept: metadata is"
         " text by text, and all of it is Unicode that can be encoded. Or the durability is none of `os`, "
-        "`group` and `sync`, or a range begins before the first byte.",
+        "`group` and `sync`, or a range begins before the first byte, or a hold has no reason.",
+    ),
+    "SYM-A040": ErrorCode(
+        "Artifact must not be removed",
+        "The artifact is pinned, or it is held. The message names each reason. Unpin it and release it of each reason; "
+        "a hold is given by somebody who needs the artifact, so ask them first.",
+    ),
+    "SYM-A041": ErrorCode(
+        "Tag is not there",
+        "No artifact has this tag, or tags are not written so: a tag is 1 to 128 letters and digits, with `.`, `_`, "
+        "`-` and `/` inside of it, and does not begin with `b3-`, as ids do.",
+    ),
+    "SYM-A042": ErrorCode(
+        "Artifact is not in that state",
+        "An artifact was to be released of a hold that it does not have, or restored where it was not removed, or "
+        "related to itself or in a way that there is not: an artifact is `derived-from` another, `produced-by` a run, "
+        "or `replaces` another. The message says which.",
+    ),
+    "SYM-A011": ErrorCode(
+        "Artifact shared what was collected",
+        "While a stream was stored, a collection freed something that it shares with other artifacts. Nothing of it "
+        "is stored; store it again.",
+    ),
+    "SYM-A030": ErrorCode(
+        "Keys of the artifact store are damaged",
+        "The file `keys` in the store's directory is not what was written there: the disk lost or changed "
+        "bytes, or somebody else wrote in it. Every bit of it is checked, and it is never used as it is. "
+        "Restore it from its newest backup; without it nothing in the store can be read.",
+    ),
+    "SYM-A031": ErrorCode(
+        "Keys of the artifact store are gone",
+        "The store's directory has packs and no file `keys`. New keys would not open them, so none were "
+        "made. Restore the file from its newest backup.",
+    ),
+    "SYM-A032": ErrorCode(
+        "Passphrase of the artifact store is wrong",
+        "The store's keys are sealed with a passphrase, and `SYMPHONY_ARTIFACT_PASSPHRASE` is not set, is "
+        "empty, or is another one. A passphrase that was lost cannot be found out.",
+    ),
+    "SYM-A033": ErrorCode(
+        "Master key of the artifact store is missing",
+        "The file `keys` names the system's keyring or a file in the user's configuration directory as the "
+        "place of the master key, and there is none there, another one, or one that others can read. A "
+        "store that was copied to another computer or user needs its master key there, too. The message "
+        "names the key and the place.",
+    ),
+    "SYM-A034": ErrorCode(
+        "Pack's key cannot be opened",
+        "The key of a pack of artifacts is sealed with a key that this store does not have, or its header is "
+        "damaged. The first happens where the file `keys` is older than the pack: it was restored from an "
+        "old backup, or another process rotated the keys since this one opened the store.",
+    ),
+    "SYM-A035": ErrorCode(
+        "Keys of the artifact store need a newer Symphony",
+        "The file `keys` was written by a newer version, in a form that this one does not read. Nothing in "
+        "it was changed.",
+    ),
+    "SYM-A036": ErrorCode(
+        "Keys of the artifact store cannot be kept",
+        "The file `keys` or the file of master keys in the user's configuration directory cannot be read or "
+        "written: the disk is full, or the user has not the right. Where keys were to be rotated, the old "
+        "ones still hold. A store that is sealed with `SYMPHONY_ARTIFACT_PASSPHRASE` needs no file there.",
     ),
     "SYM-A080": ErrorCode(
         "Artifact cannot be copied",

@@ -53,7 +53,7 @@ COMMANDS = {
             "Workflows",
         ),
         CommandEntry(
-            "artifacts", f"{_HERE}.artifacts:artifacts", "List, show, fetch and verify results", "Workflows"
+            "artifacts", f"{_HERE}.artifacts:artifacts", "Find, keep and check what was stored", "Workflows"
         ),
         CommandEntry("list", f"{_HERE}.extensions:list_", "List the installed extensions", "Extensions"),
         CommandEntry(

@@ -14,9 +14,6 @@ from symphony_sdk.errors import ArtifactError, MalformedMessage
 from symphony_sdk.ports import ArtifactStore
 from symphony_sdk.values import decode
 
-PART = 4 << 20
-"""Bytes that are read from the store at a time."""
-
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,16}")
 
 
@@ -81,8 +78,8 @@ def copy(store: ArtifactStore, ref: ArtifactRef, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with draft.open("wb") as stream:
-            for offset in range(0, ref.size, PART):
-                stream.write(store.read(ref.id, offset, PART))
+            for part in store.stream(ref.id):
+                stream.write(part)
         draft.replace(path)
     except OSError as error:
         raise ArtifactError(

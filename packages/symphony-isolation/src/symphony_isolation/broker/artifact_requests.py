@@ -25,6 +25,7 @@ class ArtifactRequests:
 
     Args:
         extension: Id of the extension; every artifact that it stores says so.
+        version: Version of the extension; likewise.
         artifacts: Gives the store.
         calls: Counts the calls under way of each node, for all that share it; the worker's own alone, unless given.
     """
@@ -32,10 +33,12 @@ class ArtifactRequests:
     def __init__(
         self,
         extension: str,
+        version: str,
         artifacts: Callable[[], ArtifactStore],
         calls: Counter[tuple[str, str]] | None = None,
     ) -> None:
         self._extension = extension
+        self._version = version
         self._artifacts = artifacts
         self._calls: Counter[tuple[str, str]] = Counter() if calls is None else calls
         self._parts: dict[int, list[bytes]] = {}
@@ -112,7 +115,9 @@ class ArtifactRequests:
                 name=part.name,
                 media_type=part.media_type,
                 metadata=part.metadata,
-                lineage=Lineage(run=part.run, node=part.node, extension=self._extension),
+                lineage=Lineage(
+                    run=part.run, node=part.node, extension=self._extension, version=self._version
+                ),
             )
         finally:
             self._pending -= sum(map(len, parts))

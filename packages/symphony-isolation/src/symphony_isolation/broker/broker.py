@@ -101,7 +101,7 @@ class Broker:
         models: ModelProvider | None = None,
     ) -> None:
         permissions = declared or PermissionSet.parse(spec.permissions, roots=spec.roots)
-        self.artifacts = ArtifactRequests(spec.id, artifacts)
+        self.artifacts = ArtifactRequests(spec.id, spec.version, artifacts)
         self.descriptors = DescriptorSocket(spec.id)
         self._extension = spec.id
         self._check = check or partial(permissions.check, extension=spec.id)

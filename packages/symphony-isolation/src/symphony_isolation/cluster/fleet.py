@@ -406,7 +406,7 @@ class Fleet:
         try:
             if wanted is None:
                 raise MalformedMessage("a machine asks for nothing")
-            answer = await member.requests(ask.extension).answer(wanted)
+            answer = await member.requests(ask.extension, ask.version).answer(wanted)
             stored = answer if isinstance(answer, ArtifactStored) else None
             data = answer if isinstance(answer, ArtifactData) else None
             message = Answer(ask.number, stored, data)

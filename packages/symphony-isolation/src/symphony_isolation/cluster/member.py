@@ -76,7 +76,7 @@ class Member:
         self._send = send
         self._digests = digests
         self._artifacts = artifacts
-        self._requests: dict[str, ArtifactRequests] = {}
+        self._requests: dict[tuple[str, str], ArtifactRequests] = {}
         self._nodes: Counter[tuple[str, str]] = Counter()
         self._held = HeldValues()
         self._expected = 0.0
@@ -206,18 +206,19 @@ class Member:
         self._calls, self._values, self._size = [], {}, 0
         self._send(message)
 
-    def requests(self, extension: str) -> ArtifactRequests:
+    def requests(self, extension: str, version: str = "") -> ArtifactRequests:
         """What the workers of an extension there may ask of the Artifact Store.
 
         Args:
             extension: Id of the extension.
+            version: The version that they have of it, where they store something.
         """
-        requests = self._requests.get(extension)
+        requests = self._requests.get((extension, version))
         if requests is None:
             # What an extension there stores may be for the call of another one, which runs a model of it; which calls
             # its workers have is checked there.
-            requests = ArtifactRequests(extension, self._artifacts, self._nodes)
-            self._requests[extension] = requests
+            requests = ArtifactRequests(extension, version, self._artifacts, self._nodes)
+            self._requests[extension, version] = requests
         return requests
 
     def _named(self, value: bytes) -> bytes:

@@ -189,12 +189,14 @@ class Ask(msgspec.Struct, frozen=True, array_like=True, tag="ask"):
         extension: Id of the worker's extension.
         put: A part of an artifact to store.
         get: Bytes to read.
+        version: Version of the extension, where it stores.
     """
 
     number: int
     extension: str
     put: PutArtifact | None = None
     get: GetArtifact | None = None
+    version: str = ""
 
 
 class Said(msgspec.Struct, frozen=True, array_like=True, tag="said"):

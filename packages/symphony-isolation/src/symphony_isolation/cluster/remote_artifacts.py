@@ -51,7 +51,7 @@ class RemoteArtifacts:
             name: File name for people.
             media_type: Such as `text/html`.
             metadata: Facts to keep beside them.
-            lineage: Where they come from; the host notes the extension by itself.
+            lineage: Where they come from: the run, the node, the extension and its version.
             durability: The host's choice; not sent.
 
         Raises:
@@ -71,7 +71,7 @@ class RemoteArtifacts:
                 lineage.run,
                 lineage.node,
             )
-            stored = self._answer(lineage.extension, put=part).stored
+            stored = self._answer(lineage.extension, put=part, version=lineage.version).stored
         return _ref(stored)
 
     def info(self, id: str) -> ArtifactInfo:
@@ -127,14 +127,19 @@ class RemoteArtifacts:
         return data
 
     def _answer(
-        self, extension: str, *, put: PutArtifact | None = None, get: GetArtifact | None = None
+        self,
+        extension: str,
+        *,
+        put: PutArtifact | None = None,
+        get: GetArtifact | None = None,
+        version: str = "",
     ) -> Answer:
         number, future = next(self._numbers), Future[Answer]()
         with self._lock:
             if self._closed:
                 raise _gone()
             self._waiting[number] = future
-        self._ask(Ask(number, extension, put, get))
+        self._ask(Ask(number, extension, put, get, version))
         answer = future.result()
         if answer.error is not None:
             raise error_from_payload(answer.error)

@@ -1,5 +1,20 @@
 """The ports: how the domain asks for what it needs, whoever answers."""
 
+from symphony_sdk.ports.artifacts import (
+    GRACE,
+    ArtifactInfo,
+    ArtifactStore,
+    Collected,
+    Durability,
+    Hold,
+    KeyInfo,
+    Lineage,
+    OnArtifactProgress,
+    Relation,
+    RelationKind,
+    StoreUsage,
+    Tag,
+)
 from symphony_sdk.ports.bridge import BridgePort
 from symphony_sdk.ports.bus import (
     BusPort,
@@ -37,15 +52,11 @@ from symphony_sdk.ports.metrics import GroupMetrics, NodeMetrics, RunMetrics, Sp
 from symphony_sdk.ports.observer import ObserverPort
 from symphony_sdk.ports.pit import (
     ArbitrationEngine,
-    ArtifactInfo,
-    ArtifactStore,
     CompactedRun,
     DagTracker,
-    Durability,
     Explanation,
     HistoryEntry,
     Lease,
-    Lineage,
     NodeStatus,
     PitPort,
     PoolManager,
@@ -60,6 +71,7 @@ from symphony_sdk.ports.prevalidation import PreValidationPort, TechnicalFault
 from symphony_sdk.ports.transport import ConnectionPort, ListenerPort, RequestHandler, TransportPort
 
 __all__ = [
+    "GRACE",
     "Account",
     "ArbitrationEngine",
     "ArtifactInfo",
@@ -68,6 +80,7 @@ __all__ = [
     "BridgePort",
     "Buffer",
     "BusPort",
+    "Collected",
     "CompactedRun",
     "ConductorPort",
     "ConnectionPort",
@@ -94,6 +107,8 @@ __all__ = [
     "Health",
     "HealthChanged",
     "HistoryEntry",
+    "Hold",
+    "KeyInfo",
     "Lease",
     "Lineage",
     "ListenerPort",
@@ -102,6 +117,7 @@ __all__ = [
     "NodeMetrics",
     "NodeStatus",
     "ObserverPort",
+    "OnArtifactProgress",
     "Page",
     "PitPort",
     "PlanAdvice",
@@ -111,6 +127,8 @@ __all__ = [
     "Project",
     "Pulse",
     "QueryableStore",
+    "Relation",
+    "RelationKind",
     "RequestHandler",
     "Resources",
     "RunMetrics",
@@ -120,7 +138,9 @@ __all__ = [
     "Spread",
     "StaleManager",
     "StaleReport",
+    "StoreUsage",
     "Subscription",
+    "Tag",
     "TechnicalFault",
     "TextEditingPort",
     "TransactionalStore",

@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
-from symphony_sdk.contributions import ArtifactRef
 from symphony_sdk.errors import ErrorPayload
 from symphony_sdk.events import RunCommand, RunEvent
+from symphony_sdk.ports.artifacts import ArtifactStore
 
 if TYPE_CHECKING:
     from symphony_sdk.ports.metrics import RunMetrics
-
-Durability = Literal["os", "group", "sync"]
-"""`os`: handed to the operating system; `group`: synced with the next group; `sync`: synced before return."""
 
 RunState = Literal["pending", "running", "paused", "waiting", "completed", "failed", "cancelled"]
 NodeState = Literal[
@@ -253,38 +250,6 @@ class RunStatus(msgspec.Struct, frozen=True):
     origin: str = ""
 
 
-class Lineage(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Where an artifact comes from.
-
-    Args:
-        run: Id of the run.
-        node: Id of the node.
-        extension: Id of the extension.
-        inputs: Ids of the artifacts that it was made from.
-    """
-
-    run: str = ""
-    node: str = ""
-    extension: str = ""
-    inputs: tuple[str, ...] = ()
-
-
-class ArtifactInfo(msgspec.Struct, frozen=True):
-    """What the Artifact Store knows of an artifact.
-
-    Args:
-        ref: The artifact.
-        created: Unix time in seconds when it was first stored.
-        metadata: Facts kept beside it.
-        lineage: Where it comes from.
-    """
-
-    ref: ArtifactRef
-    created: float
-    metadata: dict[str, str] = {}
-    lineage: Lineage = Lineage()
-
-
 class DagTracker(Protocol):
     """Runs workflow graphs and remembers every step of them.
 
@@ -505,91 +470,6 @@ class DagTracker(Protocol):
 
     async def close(self) -> None:
         """Stop every run where it is, ready to be resumed, and close the log."""
-
-
-class ArtifactStore(Protocol):
-    """Keeps bytes by their content."""
-
-    def put(
-        self,
-        data: bytes | memoryview,
-        *,
-        name: str = "",
-        media_type: str = "application/octet-stream",
-        metadata: Mapping[str, str] | None = None,
-        lineage: Lineage | None = None,
-        durability: Durability = "group",
-    ) -> ArtifactRef:
-        """Store bytes; storing the same bytes again costs no space.
-
-        Args:
-            data: The bytes.
-            name: File name for people.
-            media_type: Such as `text/html`.
-            metadata: Facts to keep beside it.
-            lineage: Where it comes from.
-            durability: When it counts as stored.
-
-        Raises:
-            ArtifactError: It cannot be written.
-        """
-
-    def get(self, id: str) -> bytes:
-        """All bytes of an artifact, checked against its id.
-
-        Args:
-            id: Its id, or the first characters of it where only one artifact has them.
-
-        Raises:
-            ArtifactError: There is none, there are several, or its bytes are damaged.
-        """
-
-    def read(self, id: str, offset: int, length: int) -> bytes:
-        """Some bytes of an artifact; fewer at its end.
-
-        Args:
-            id: Its id.
-            offset: First byte, counted from 0.
-            length: How many bytes.
-
-        Raises:
-            ArtifactError: There is none, or its bytes are damaged.
-        """
-
-    def info(self, id: str) -> ArtifactInfo:
-        """What is known of an artifact.
-
-        Args:
-            id: Its id, or the first characters of it where only one artifact has them.
-
-        Raises:
-            ArtifactError: There is none, or there are several.
-        """
-
-    def find(self, *, run: str = "", name: str = "", limit: int = 100) -> Sequence[ArtifactInfo]:
-        """Artifacts, the newest first.
-
-        Args:
-            run: Only those of this run.
-            name: Only those with this text in their name.
-            limit: At most so many.
-        """
-
-    def remove(self, id: str) -> None:
-        """Forget an artifact and free its space.
-
-        Args:
-            id: Its id.
-
-        Raises:
-            ArtifactError: There is none.
-        """
-
-    def verify(self) -> Sequence[ErrorPayload]:
-        """Read every artifact and name each that is damaged, with its id in `details["id"]`."""
-
-    def close(self) -> None:
-        """Sync what is not yet synced, and close."""
 
 
 class Lease(Protocol):

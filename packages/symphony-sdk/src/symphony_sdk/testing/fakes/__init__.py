@@ -1,5 +1,6 @@
 """A fake of every port: in memory, without processes, and as strict as the port's contract."""
 
+from symphony_sdk.testing.fakes.artifacts import FakeArtifactStore
 from symphony_sdk.testing.fakes.bus import FakeBus
 from symphony_sdk.testing.fakes.conductor import FakeConductor
 from symphony_sdk.testing.fakes.data import FakeDataAccess, FakeStore
@@ -8,7 +9,6 @@ from symphony_sdk.testing.fakes.executor import FakeExecutor
 from symphony_sdk.testing.fakes.extension import FakeExtensions
 from symphony_sdk.testing.fakes.pit import (
     FakeArbitrationEngine,
-    FakeArtifactStore,
     FakeDagTracker,
     FakePit,
     FakePoolManager,

@@ -2,18 +2,15 @@
 
 import asyncio
 import itertools
-import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from hashlib import sha256
 from typing import Any
 
 import msgspec
 
-from symphony_sdk.contributions import ArtifactRef
-from symphony_sdk.errors import ArtifactError, ErrorPayload, PortError, RunError, foreign_error
+from symphony_sdk.errors import PortError, RunError, foreign_error
 from symphony_sdk.events import (
     NodeCompleted,
     NodeSkipped,
@@ -31,12 +28,9 @@ from symphony_sdk.events import (
     ends_run,
 )
 from symphony_sdk.ports import (
-    ArtifactInfo,
     CompactedRun,
-    Durability,
     Explanation,
     HistoryEntry,
-    Lineage,
     NodeMetrics,
     NodeStatus,
     Progress,
@@ -46,84 +40,8 @@ from symphony_sdk.ports import (
     StaleReport,
 )
 from symphony_sdk.ports.pit import RunState
+from symphony_sdk.testing.fakes.artifacts import FakeArtifactStore
 from symphony_sdk.values import encode
-
-
-class FakeArtifactStore:
-    """Fake of ArtifactStore: bytes in memory, ids from SHA-256."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._data: dict[str, bytes] = {}
-        self._infos: dict[str, ArtifactInfo] = {}
-
-    def put(
-        self,
-        data: bytes | memoryview,
-        *,
-        name: str = "",
-        media_type: str = "application/octet-stream",
-        metadata: Mapping[str, str] | None = None,
-        lineage: Lineage | None = None,
-        durability: Durability = "group",
-    ) -> ArtifactRef:
-        """Keep bytes."""
-        kept = bytes(data)
-        ref = ArtifactRef(sha256(kept).hexdigest(), len(kept), media_type, name)
-        with self._lock:
-            self._data[ref.id] = kept
-            known = self._infos.pop(ref.id, None)  # it comes last again: the newest
-            created = known.created if known else time.time()
-            self._infos[ref.id] = ArtifactInfo(ref, created, dict(metadata or {}), lineage or Lineage())
-        return ref
-
-    def get(self, id: str) -> bytes:
-        """All bytes of an artifact."""
-        return self._data[self._find(id)]
-
-    def read(self, id: str, offset: int, length: int) -> bytes:
-        """Some bytes of an artifact."""
-        return self._data[self._find(id)][offset : offset + length]
-
-    def info(self, id: str) -> ArtifactInfo:
-        """What is known of an artifact."""
-        return self._infos[self._find(id)]
-
-    def find(self, *, run: str = "", name: str = "", limit: int = 100) -> Sequence[ArtifactInfo]:
-        """Artifacts, the newest first."""
-        with self._lock:
-            found = [
-                info
-                for info in reversed(self._infos.values())
-                if run in ("", info.lineage.run) and name in info.ref.name
-            ]
-        return found[:limit]
-
-    def remove(self, id: str) -> None:
-        """Forget an artifact."""
-        whole = self._find(id)
-        with self._lock:
-            del self._data[whole], self._infos[whole]
-
-    def verify(self) -> Sequence[ErrorPayload]:
-        """Name those whose bytes are not those of their id."""
-        return [
-            ArtifactError(f"artifact {id} is damaged", details={"id": id}).payload()
-            for id, data in self._data.items()
-            if sha256(data).hexdigest() != id
-        ]
-
-    def close(self) -> None:
-        """There is nothing to close."""
-
-    def _find(self, id: str) -> str:
-        found = [whole for whole in self._infos if whole.startswith(id)] if id else []
-        if len(found) != 1:
-            raise ArtifactError(
-                f"{len(found) or 'no'} artifacts have an id that begins with {id!r}",
-                hint="Give the whole id.",
-            )
-        return found[0]
 
 
 class FakeDagTracker:
