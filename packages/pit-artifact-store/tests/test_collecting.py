@@ -79,6 +79,15 @@ def test_what_compresses_is_compressed_by_a_collection_and_read_as_before(store,
     assert {path.name for path in (directory / "packs").iterdir()} == settled
 
 
+def test_small_artifacts_are_not_written_anew_each_time_for_what_is_known_of_them(store, directory):
+    for number in range(30):
+        store.put(os.urandom(50), name=f"n{number}", metadata={"key": "value " * 20})
+    store.collect(grace=0)
+    before = {path.name for path in (directory / "packs").iterdir()}
+    store.collect(grace=0)
+    assert before <= {path.name for path in (directory / "packs").iterdir()}
+
+
 def test_what_does_not_compress_is_not_written_anew(store, directory):
     store.put(os.urandom(300_000))
     store.collect(grace=0)

@@ -1,5 +1,6 @@
 """A process that is killed loses nothing that it said was stored, and leaves nothing to be repaired."""
 
+import os
 import random
 import subprocess
 import sys
@@ -57,3 +58,32 @@ def test_what_a_killed_process_wrote_and_did_not_commit_is_given_back_by_a_colle
         assert store.collect(grace=0).freed > 10 << 20
         assert store.usage().stored < 1 << 20
         assert store.get(store.find()[0].ref.id) == b"kept"
+
+
+@pytest.mark.parametrize("in_between", ["nothing", "close", "collect"])
+def test_an_index_that_a_crash_of_the_machine_set_back_is_brought_up_to_the_packs(directory, in_between):
+    """The packs were synced, and the commits of the index were not: SQLite goes back to an earlier one."""
+    with Store(directory) as store:
+        store.put(b"first", name="x", durability="sync")
+    earlier = (directory / "index.db").read_bytes()
+    store = Store(directory)
+    second = store.put(b"second", name="x", durability="sync").id
+    store.tag(second, "tagged")
+    if in_between == "close":
+        store.close()
+        store = Store(directory)
+    elif in_between == "collect":
+        store.remove(store.put(os.urandom(100_000)).id)
+        store.collect(grace=0)
+    third = store.put(b"third", name="x", durability="sync").id
+    store.close()
+    for path in directory.glob("index.db*"):
+        path.unlink()
+    (directory / "index.db").write_bytes(earlier)
+    with Store(directory) as store:
+        assert [info.ref.id for info in store.versions("x")][:2] == [third, second]
+        assert (store.get("tagged"), store.get(third)) == (b"second", b"third")
+        assert store.verify() == []
+        assert store.put(b"fourth", name="x").id
+    with Store(directory) as store:
+        assert [info.version for info in store.versions("x")] == [4, 3, 2, 1]

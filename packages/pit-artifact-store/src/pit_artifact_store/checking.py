@@ -122,6 +122,8 @@ class Checker:
                 self._files.forget(row.id)
                 pack = self._files.open(row.id)
             except (OSError, DamagedFrame) as error:
+                if isinstance(error, FileNotFoundError) and not needs.artifacts:
+                    return  # it was collected, and a crash of the machine took that from the index
                 what = "is gone" if isinstance(error, FileNotFoundError) else f"cannot be read: {error}"
                 yield _fault(f"{pack_name(row.id)} {what}", [*needs.artifacts])
                 return

@@ -134,10 +134,10 @@ class Collector:
         with self._index.reading() as rows:
             waiting = rows.removed_bytes() - sum(object.size for id in gone if (object := rows.object(id)))
             for pack in rows.packs("open", "closed"):
-                size = pack.indexed - HEADER_BYTES
-                waste = size - _survey(rows, pack, gone).live
-                if size and waste > WASTE * size:
-                    freed += waste
+                with suppress(DamagedFrame, FileNotFoundError):
+                    waste = self._waste(self._files.open(pack.id), _survey(rows, pack, gone))
+                    if waste > WASTE * (pack.indexed - HEADER_BYTES):
+                        freed += waste
             for pack in rows.packs("condemned"):
                 if pack.condemned <= deletable:
                     freed += pack.indexed
@@ -155,12 +155,19 @@ class Collector:
             if row is None or row.state == "condemned":
                 return
             survey = _survey(rows, row, set())
-        size = row.indexed - HEADER_BYTES
-        wasted = size - survey.live > WASTE * size
+        wasted = self._waste(pack, survey) > WASTE * (row.indexed - HEADER_BYTES)
         if not wasted and (row.packed or not self._pays(pack, survey)):
             self._mark_packed(row)
             return
         self._write_anew(pack, row, survey)
+
+    def _waste(self, pack: Pack, survey: Survey) -> int:
+        """Bytes of the chunks of a pack that nobody needs."""
+        return sum(
+            stored
+            for kind, offset, stored in pack.outline()
+            if kind in (CHUNK, PACKED_CHUNK) and offset not in survey.chunks
+        )
 
     def _pays(self, pack: Pack, survey: Survey) -> bool:
         """Whether a sample of the chunks of a pack gets smaller."""

@@ -160,6 +160,7 @@ class Journal:
             if self._writer is not None:
                 self._finished.append(self._writer)
             self._writer, finished, self._finished = None, self._finished, []
+            self._entered = b""  # the same pack may be gone on with
         try:
             self.learn()
             with self._index.writing() as rows:

@@ -161,6 +161,18 @@ class Pack:
             yield frame
             offset += frame.stored
 
+    def outline(self) -> Iterator[tuple[int, int, int]]:
+        """Kind, place and length of each frame as it says itself, to the end of the file; nothing is checked.
+
+        Raises:
+            OSError: The disk refuses.
+        """
+        offset, size = HEADER_BYTES, self.size
+        while offset + OVERHEAD <= size:
+            kind, inner = _HEAD.unpack(os.pread(self.fd, _HEAD.size, offset))
+            yield kind, offset, _HEAD.size + inner
+            offset += max(_HEAD.size + inner, OVERHEAD)
+
     def claimed_end(self, offset: int) -> int:
         """Where a frame says that it ends; the end of the file where it says nothing that can be.
 

@@ -13,7 +13,7 @@ from pit_artifact_store.pack_files import PackFiles
 from pit_artifact_store.packs import COMMIT, HEADER_BYTES, DamagedFrame, Pack
 from pit_artifact_store.recipes import Recipe
 from pit_artifact_store.records import Gone, Image, ObjectRow, decode_commit
-from pit_artifact_store.rows import Rows
+from pit_artifact_store.rows import PackRow, Rows
 
 _AT_ONCE: Final = 1000
 
@@ -38,7 +38,7 @@ def recover(index: Index, files: PackFiles) -> None:
     complete: list[Tail] = []
     for id in files.ids():
         known = states.get(id)
-        if known is not None and known.state != "open":
+        if known is not None and _is_settled(files, known):
             continue
         try:
             pack = files.lock(id)
@@ -54,6 +54,19 @@ def recover(index: Index, files: PackFiles) -> None:
         with suppress(apsw.FullError, apsw.ReadOnlyError), index.writing() as rows:  # nothing depends on it
             for tail in complete:
                 _settle(rows, tail)
+
+
+def _is_settled(files: PackFiles, pack: PackRow) -> bool:
+    """Whether all of a pack is in the index.
+
+    That it was opened again may be what a crash of the machine took from the index: so its length tells.
+    """
+    if pack.state != "closed":
+        return pack.state == "condemned"
+    try:
+        return files.path(pack.id).stat().st_size <= pack.indexed
+    except FileNotFoundError:  # it was collected just now
+        return True
 
 
 class Tail(NamedTuple):
