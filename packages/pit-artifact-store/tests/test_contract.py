@@ -3,6 +3,7 @@
 import pytest
 from pit_artifact_store import Store
 from symphony_sdk.testing.contracts.artifact_catalogue import ArtifactCatalogueContract
+from symphony_sdk.testing.contracts.artifact_contract import Damage
 from symphony_sdk.testing.contracts.artifact_store import ArtifactStoreContract
 
 
@@ -15,6 +16,10 @@ class TestStore(ArtifactStoreContract):
     @pytest.fixture
     def artifact_store(self, artifact_store: Store) -> Store:
         return artifact_store
+
+    @pytest.fixture
+    def damage(self, damage: Damage) -> Damage:
+        return damage
 
 
 class TestCatalogue(ArtifactCatalogueContract):

@@ -206,3 +206,13 @@ def test_what_cannot_be_asked_for_is_refused_in_words(store, ask):
         ask(store)
     assert caught.value.code == "SYM-A010"
     assert store.verify() == []
+
+
+def test_however_chunks_are_written_together_each_has_its_own_id(store, monkeypatch):
+    monkeypatch.setattr("pit_artifact_store.publishing.BATCH_BYTES", 1)  # each by itself
+    data = os.urandom(300_000)
+    for id in (store.put(data).id, store.put_stream([data[1:]]).id):
+        whole = store.get(id)
+        assert store.read(id, 100_000, 100_000) == whole[100_000:200_000]
+        assert b"".join(store.stream(id)) == whole
+    assert store.verify() == []

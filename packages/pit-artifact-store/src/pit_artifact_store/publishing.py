@@ -178,9 +178,8 @@ class Publisher:
 
     def _write(self, publication: Publication, batch: Sequence[memoryview]) -> None:
         """Write those of some chunks that are not there, and add all of them to a publication."""
-        ids = (
-            [self._ids(part) for part in batch] if len(batch) > 1 or not publication.id else [publication.id]
-        )
+        is_whole = len(batch[0]) == publication.size and bool(publication.id)
+        ids = [publication.id] if is_whole else [self._ids(part) for part in batch]
         places: dict[bytes, Chunk] = {}
         new: dict[bytes, memoryview] = {}
         with self._index.peeking() as rows:
