@@ -45,7 +45,7 @@ class Index:
         try:
             db.set_busy_timeout(int(BUSY_SECONDS * 1000))
             db.execute("pragma cipher = 'aegis'")
-            db.execute(f"pragma hexkey = '{self._key.hex()}'")
+            db.execute(f"pragma key = 'raw:{self._key.hex()}'")  # no passphrase: there is nothing to stretch
             db.execute("pragma journal_mode = wal")
             db.execute("pragma synchronous = normal")
             db.execute("pragma temp_store = memory")

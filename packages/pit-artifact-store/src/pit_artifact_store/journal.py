@@ -203,7 +203,10 @@ class Journal:
         """
         self._fresh.update((chunk.id, chunk) for chunk in chunks)
         if len(self._fresh) >= LEARNED_AT_ONCE:
-            self.learn()
+            with suppress(
+                apsw.Error
+            ):  # what is stored is stored; on a full disk it is found a little less often
+                self.learn()
 
     def learn(self) -> None:
         """Enter into the index where the chunks are that were written.

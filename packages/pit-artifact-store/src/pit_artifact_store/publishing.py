@@ -128,11 +128,11 @@ class Publisher:
                 yield from self._rows(rows, publication, versions, now)
 
         self._journal.commit(build, packs)
-        for publication in group:
-            self._journal.add_fresh(publication.fresh)
         durable = {pack for publication in group if publication.durable for pack in publication.packs}
         if any(publication.durable for publication in group):
             self._journal.sync(durable)
+        for publication in group:
+            self._journal.add_fresh(publication.fresh)
 
     def publish_whole(self, publication: Publication, data: memoryview) -> None:
         """Make an artifact part of the store, writing it again where what it shared is gone.
