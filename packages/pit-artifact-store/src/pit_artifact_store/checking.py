@@ -1,6 +1,7 @@
 """Reads every byte of a store, and names what is not what was written, with the artifacts that it touches."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -109,8 +110,11 @@ class Checker:
                 try:
                     self._files.lock(id)
                 except DamagedFrame as error:
-                    if self._files.path(id).stat().st_size > HEADER_BYTES:
-                        yield _fault(f"{pack_name(id)} cannot be read: {error}", [])
+                    with suppress(FileNotFoundError):  # it was collected just now
+                        if (
+                            self._files.path(id).stat().st_size >= HEADER_BYTES
+                        ):  # else its making was cut short
+                            yield _fault(f"{pack_name(id)} cannot be read: {error}", [])
 
     def _pack(self, row: PackRow) -> Iterator[ArtifactError]:
         with self._index.reading() as rows:

@@ -96,7 +96,7 @@ class Collector:
         self._journal.learn()
         if dry_run:
             return self._foresee({*gone}, now - min(grace, QUARANTINE))
-        before = self._bytes_of_packs()
+        before = sum(self._files.sizes())
         artifacts = sum(self._forget(gone[i : i + _TOGETHER]) for i in range(0, len(gone), _TOGETHER))
         self._journal.finish()
         with self._index.reading() as rows:
@@ -109,10 +109,7 @@ class Collector:
             if on_progress is not None:
                 on_progress(done, total)
         waiting = self._delete_condemned(time.time() - min(grace, QUARANTINE))
-        return Collected(artifacts, max(before - self._bytes_of_packs(), 0), waiting)
-
-    def _bytes_of_packs(self) -> int:
-        return sum(self._files.path(id).stat().st_size for id in self._files.ids())
+        return Collected(artifacts, max(before - sum(self._files.sizes()), 0), waiting)
 
     def _forget(self, ids: Sequence[bytes]) -> int:
         """Forget artifacts for good that are still removed; tells how many."""

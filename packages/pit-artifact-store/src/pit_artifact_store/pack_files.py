@@ -5,6 +5,7 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -85,6 +86,14 @@ class PackFiles:
         """The packs that are there."""
         names = [path.name.removesuffix(SUFFIX) for path in self.directory.glob("*" + SUFFIX)]
         return sorted(bytes.fromhex(name) for name in names if _is_name(name))
+
+    def sizes(self) -> list[int]:
+        """Bytes of each pack that is there."""
+        found = []
+        for id in self.ids():
+            with suppress(FileNotFoundError):  # it was collected just now
+                found.append(self.path(id).stat().st_size)
+        return found
 
     def open(self, id: bytes) -> Pack:
         """A pack, to read from.

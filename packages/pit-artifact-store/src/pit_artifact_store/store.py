@@ -499,7 +499,7 @@ class Store:
         with self._reading(), self._index.reading() as rows:
             artifacts, size = rows.first("select count(*), total(size) from object where removed = 0")
             (gone,) = rows.first("select count(*) from object where removed > 0")
-        sizes = [self._files.path(id).stat().st_size for id in self._files.ids()]
+        sizes = self._files.sizes()
         return StoreUsage(artifacts, int(size), sum(sizes), gone, len(sizes))
 
     # -- keys ----------------------------------------------------------------------------------------

@@ -205,8 +205,7 @@ class Cache:
         if not stored:  # a compacted log has the event without its values
             return None
         outputs = Spill(self._services, run).load(stored)
-        artifacts = self._services.pit.artifacts
-        if any(artifacts.info(id_).removed for id_ in artifact_ids(outputs)):
+        if any(self._services.pit.artifacts.info(id_).removed for id_ in artifact_ids(outputs)):
             return None
         return _found(run, entry, outputs)
 
