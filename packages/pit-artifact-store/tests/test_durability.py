@@ -2,10 +2,13 @@
 
 import os
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 
+import apsw
 import pytest
 from pit_artifact_store import Store
+from symphony_sdk.errors import ArtifactError
 
 
 @pytest.fixture
@@ -84,3 +87,43 @@ def test_closing_syncs_what_was_not(directory, syncs):
         (pack,) = (directory / "packs").iterdir()
         assert pack.name not in syncs
     assert pack.name in syncs
+
+
+def test_what_was_committed_is_synced_though_its_pack_was_let_go_meanwhile(
+    store, directory, syncs, monkeypatch
+):
+    id = store.put(b"x").id
+    (pack,) = (directory / "packs").iterdir()
+    del syncs[:]
+    commit = store._journal.commit
+
+    def then_let_go(*given, **named):
+        home = commit(*given, **named)
+        store._journal.finish()  # as another thread does that collects
+        return home
+
+    monkeypatch.setattr(store._journal, "commit", then_let_go)
+    store.tag(id, "tagged")
+    assert syncs == [pack.name]
+
+
+def test_a_commit_in_the_place_of_one_that_was_taken_back_is_synced(store, directory, syncs, monkeypatch):
+    """Both are equally long, and the first one was synced by another thread before it was taken back."""
+    id = store.put(b"x").id
+    (pack,) = (directory / "packs").iterdir()
+    writing = store._index.writing
+
+    @contextmanager
+    def refusing():
+        with writing() as rows:
+            yield rows
+            store._journal.sync([bytes.fromhex(pack.stem)])
+            raise apsw.FullError("database or disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store._index, "writing", refusing)
+        with pytest.raises(ArtifactError):
+            store.tag(id, "first")
+    del syncs[:]
+    store.tag(id, "other")
+    assert syncs == [pack.name]

@@ -373,5 +373,4 @@ class Catalogue:
         self._commit(build)
 
     def _commit(self, build: Any) -> None:
-        self._journal.commit(build)
-        self._journal.sync(())
+        self._journal.sync([self._journal.commit(build)])

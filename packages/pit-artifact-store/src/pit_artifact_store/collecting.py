@@ -122,8 +122,7 @@ class Collector:
                     told.append(Gone("object", id))
             return told
 
-        self._journal.commit(build)
-        self._journal.sync(())
+        self._journal.sync([self._journal.commit(build)])
         return len(told)
 
     def _foresee(self, gone: set[bytes], deletable: float) -> Collected:
@@ -201,17 +200,26 @@ class Collector:
         self._copy(batch, moved)
         # What the index is about to say must be true after a crash of the machine.
         self._journal.sync({chunk.pack for chunk in moved.values()})
-        while not self._move_users(pack, row, moved, carried):
+        homes: set[bytes] = set()
+        while not self._move_users(pack, row, moved, carried, homes):
             pass
 
     def _move_users(
-        self, pack: Pack, row: PackRow, moved: dict[int, Chunk], carried: Sequence[Image]
+        self,
+        pack: Pack,
+        row: PackRow,
+        moved: dict[int, Chunk],
+        carried: Sequence[Image],
+        homes: set[bytes],
     ) -> bool:
-        """Have some artifacts refer to the new places; the last of them condemns the pack, which is told."""
+        """Have some artifacts refer to the new places; the last of them condemns the pack, which is told.
+
+        `homes` are the packs that say so until then, synced before that.
+        """
         with self._index.reading() as rows:
             is_last = len(list(rows.users(row.number, _TOGETHER))) < _TOGETHER
         if is_last:
-            self._journal.sync(())
+            self._journal.sync(homes)
 
         def build(rows: Rows) -> Iterator[Row]:
             nonlocal is_last
@@ -229,7 +237,7 @@ class Collector:
                 rows.db.execute(condemn, (time.time(), row.number))
 
         refers_to = {chunk.pack for chunk in moved.values()}
-        self._journal.commit(build, refers_to, carried=carried if is_last else (), synced=is_last)
+        homes.add(self._journal.commit(build, refers_to, carried=carried if is_last else (), synced=is_last))
         return is_last
 
     def _copy(self, batch: Sequence[tuple[Chunk, int, bytes]], moved: dict[int, Chunk]) -> None:

@@ -46,6 +46,7 @@ class Journal:
         self._writer: PackWriter | None = None
         self._finished: list[PackWriter] = []
         self._entered = b""
+        self._written: set[bytes] = set()
         self._dirty: set[bytes] = set()
         self._durable: dict[bytes, int] = {}
         self._named: set[bytes] = set()
@@ -65,7 +66,7 @@ class Journal:
         """
         while True:
             writer = self._current()
-            self._dirty.add(writer.pack.id)
+            self._touch(writer.pack.id)
             with suppress(Released):  # another thread let it go just now
                 return writer.pack.id, writer.append(contents)
 
@@ -76,8 +77,10 @@ class Journal:
         *,
         carried: Sequence[Image] = (),
         synced: bool = False,
-    ) -> None:
-        """Write rows into the pack and into the index; all of them or none.
+    ) -> bytes:
+        """Write rows into the pack and into the index; all of them or none. Gives the id of that pack.
+
+        Another thread may have let the pack go when this returns: what must be durable names it to `sync`.
 
         Args:
             build: Gives the rows, from what the index says in this moment; nobody else writes meanwhile.
@@ -101,12 +104,12 @@ class Journal:
                         raise Stale
                 found = [*build(rows)]
                 if not found and not carried:
-                    return
+                    return writer.pack.id
                 last = rows.tick(time.time_ns(), len(found))
                 images = [Image(last - len(found) + number, row) for number, row in enumerate(found, 1)]
                 for image in images:
                     apply(rows, image, self.home)
-                self._dirty.add(writer.pack.id)
+                self._touch(writer.pack.id)
                 # Last: what the index refuses is not in the pack either.
                 ((offset, _),) = writer.append([(COMMIT, encode_commit([*carried, *images]))])
                 written = (writer, offset)
@@ -123,9 +126,10 @@ class Journal:
                 self._finished = [writer for writer in self._finished if writer not in finished]
             for full in finished:
                 full.release()
+        return writer.pack.id
 
     def sync(self, packs: Iterable[bytes]) -> None:
-        """Make durable what is in some packs, and what was committed.
+        """Make durable what is in some packs.
 
         Args:
             packs: Their ids.
@@ -133,19 +137,21 @@ class Journal:
         Raises:
             OSError: The disk refuses.
         """
-        with self._choosing:
-            writer = self._writer
         ids = {*packs}
-        if writer is not None:
-            ids.add(writer.pack.id)
         for id in ids:
             self._dirty.discard(id)
-            with suppress(FileNotFoundError):  # it was collected: what is needed of it is in another, synced
+            try:
                 pack = self._files.open(id)
                 size = pack.size  # before: what is added meanwhile may not be synced
-                if self._durable.get(id) != size:
+                # The length of a pack of its own does not tell: a commit that was taken back made room for another.
+                if id in self._written or self._durable.get(id) != size:
                     self._files.sync(pack)
                     self._durable[id] = size
+            except FileNotFoundError:  # it was collected: what is needed of it is in another, synced
+                continue
+            except OSError:
+                self._dirty.add(id)
+                raise
         if not ids <= self._named:
             self._files.sync_names()
             self._named |= ids
@@ -222,6 +228,10 @@ class Journal:
                 rows.learn(fresh.values())
             for id in fresh:
                 self._fresh.pop(id, None)
+
+    def _touch(self, id: bytes) -> None:
+        self._written.add(id)
+        self._dirty.add(id)
 
     # -- which pack is written -----------------------------------------------------------------------
 

@@ -127,10 +127,10 @@ class Publisher:
             for publication in group:
                 yield from self._rows(rows, publication, versions, now)
 
-        self._journal.commit(build, packs)
+        home = self._journal.commit(build, packs)
         durable = {pack for publication in group if publication.durable for pack in publication.packs}
         if any(publication.durable for publication in group):
-            self._journal.sync(durable)
+            self._journal.sync({home, *durable})
         for publication in group:
             self._journal.add_fresh(publication.fresh)
 
