@@ -12,8 +12,10 @@ from symphony_sdk.ports.artifacts import (
     OnArtifactProgress,
     Relation,
     RelationKind,
+    Score,
     StoreUsage,
     Tag,
+    checked_score,
 )
 from symphony_sdk.ports.bridge import BridgePort
 from symphony_sdk.ports.bus import (
@@ -135,6 +137,7 @@ __all__ = [
     "RunPolicy",
     "RunRequest",
     "RunStatus",
+    "Score",
     "Spread",
     "StaleManager",
     "StaleReport",
@@ -147,4 +150,5 @@ __all__ = [
     "TransportPort",
     "WorkerExit",
     "WorkflowEntry",
+    "checked_score",
 ]
