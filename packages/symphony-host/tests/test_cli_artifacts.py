@@ -78,7 +78,8 @@ def test_artifacts_are_listed_the_newest_first_with_name_version_and_tags(
     new = store.put(b"new", name="a.txt", media_type="text/plain")
     store.tag(new.id, "latest")
     headings, first, second = cli("list").splitlines()
-    assert headings.split() == ["artifact", "name", "version", "size", "type", "stored", "run", "tags"]
+    expected = ["artifact", "name", "version", "size", "type", "stored", "quality", "run", "tags"]
+    assert headings.split() == expected
     assert re.match(rf"{new.id}  a\.txt  2 +3 B +text/plain .*latest$", first)
     assert second.startswith(old.id)
     assert second.endswith("r1")

@@ -888,6 +888,26 @@ CATALOGUE: dict[str, ErrorCode] = {
         "A score has the id and the version of its scorer, and a value from 0 to 1; its inputs are text by names. The "
         "message says what was given.",
     ),
+    "SYM-A026": ErrorCode(
+        "Scorer gave no rating",
+        "What a scorer gave is not a number from 0 to 1 with a reason of at most 1,000 characters. The message names the "
+        "scorer and what it gave. Nothing of it is kept, an earlier score of it stays, and the scores of other scorers "
+        "are kept. Tell the author of the extension.",
+    ),
+    "SYM-A027": ErrorCode(
+        "Scorer is unknown",
+        "No usable extension brings a scorer of that id. `symphony list --operations` shows what each extension brings, "
+        "and `symphony doctor` what is wrong with those that cannot be used.",
+    ),
+    "SYM-A028": ErrorCode(
+        "No scorer rates these artifacts",
+        "Each scorer says how the media types begin that it rates, and none of those that were asked rates one of the "
+        "artifacts. Ask others, or store the artifact with the media type that it has: `symphony artifacts put --type`.",
+    ),
+    "SYM-A029": ErrorCode(
+        "Input of scorers is unknown",
+        "An input was given that none of the scorers takes which were asked. The hint names those that they take.",
+    ),
     "SYM-A030": ErrorCode(
         "Keys of the artifact store are damaged",
         "The file `keys` in the store's directory is not what was written there: the disk lost or changed "

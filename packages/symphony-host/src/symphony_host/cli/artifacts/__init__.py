@@ -7,6 +7,7 @@ from symphony_host.cli.artifacts.comparing import diff
 from symphony_host.cli.artifacts.keeping import hold, pin, put, release, remove, restore, unpin
 from symphony_host.cli.artifacts.lineage_tree import lineage
 from symphony_host.cli.artifacts.reading import get, list_, log, show
+from symphony_host.cli.artifacts.scoring import score, scores
 from symphony_host.cli.artifacts.upkeep import fsck, gc, keys, rotate_keys, usage
 
 
@@ -40,6 +41,8 @@ for _command in (
     hold,
     release,
     relate,
+    score,
+    scores,
     remove,
     restore,
     gc,
