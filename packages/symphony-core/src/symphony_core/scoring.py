@@ -7,7 +7,14 @@ from typing import Any, Final
 
 import msgspec
 from symphony_sdk.contributions import Artifact, OperationSpec, PortSpec, Rating, rating_fault
-from symphony_sdk.errors import ArtifactError, ErrorPayload, MalformedMessage, PeerGone, SymphonyError
+from symphony_sdk.errors import (
+    ArtifactError,
+    DeadlineExceeded,
+    ErrorPayload,
+    MalformedMessage,
+    PeerGone,
+    SymphonyError,
+)
 from symphony_sdk.ports import ArtifactInfo, ExtensionPort, NodeCall, PitPort, Score
 from symphony_sdk.values import decode, encode
 
@@ -205,6 +212,9 @@ class Scoring:
             kept = await asyncio.to_thread(self._pit.artifacts.score, task.info.ref.id, score)
         except PeerGone:
             raise
+        except DeadlineExceeded as error:
+            error.hint = "Give it longer, or let the scorer look at less of the artifact."
+            return _failed(task, error)
         except SymphonyError as error:
             return _failed(task, error)
         return Scored(task.info.ref.id, scorer, kept)
