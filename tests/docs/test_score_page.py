@@ -34,5 +34,8 @@ def test_the_commands_of_the_page_work_in_their_order(pages, tmp_path, monkeypat
     assert best["ref"]["name"] == "easy.txt"
     [described, readability] = json.loads(symphony("artifacts", "scores", names["ID"], "--json"))
     assert (described["value"], readability["inputs"]) == (0.5, {"target": "80"})
-    assert "symphony.text-quality.readability" in symphony("list", "--operations")
-    assert "target" in symphony("info", "symphony.text-quality.readability")
+    assert re.search(r"symphony\.text-quality\.described +scorer ", symphony("list", "--operations"))
+    assert "rates        every artifact" in symphony("info", "symphony.text-quality.described")
+    told = symphony("info", "symphony.text-quality.readability")
+    assert "rates        text/plain, text/markdown" in told
+    assert "target" in told

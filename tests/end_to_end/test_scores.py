@@ -8,9 +8,13 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 from pit_artifact_store import Store
+from pit_dag_tracker import Tracker
 from symphony_core import Scoring
-from symphony_isolation import IsolatedExtensions, WorkerSpec
+from symphony_isolation import IsolatedExtensions, LocalExecutor, WorkerSpec
 from symphony_isolation.permissions import compile_policy
+from symphony_sdk.ports import RunRequest
+from symphony_sdk.values import decode, encode
+from symphony_workflow import WorkflowBuilder, to_document, validate
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers need Linux")
 
@@ -19,7 +23,12 @@ LATE = 5.0
 
 SOURCE = """
 import os, threading
-from symphony_sdk import Artifact, Context, Rating, provides_scorers, scorer
+from symphony_sdk import Artifact, ArtifactRef, Context, Rating, operator, provides_operators, provides_scorers, scorer
+
+@operator("acme.judge.write")
+def write(ctx: Context, text: str) -> ArtifactRef:
+    "Store a text."
+    return ctx.artifacts.put(text.encode(), name="written.txt", media_type="text/plain")
 
 @scorer("acme.judge.length", accepts=("text/",))
 def length(ctx: Context, artifact: Artifact, enough: int = 10) -> Rating:
@@ -61,9 +70,31 @@ def spy(ctx: Context, artifact: Artifact, secret: str = "") -> Rating:
     except PermissionError:
         return Rating(1.0, "it may not be read")
 
+@scorer("acme.judge.guessed")
+def guessed(ctx: Context, artifact: Artifact) -> Rating:
+    return Rating(ctx.models.run("acme.brain.guess", size=artifact.size).read("result", float), "guessed")
+
+@provides_operators
+def symphony_operators():
+    yield write
+
 @provides_scorers
 def symphony_scorers():
-    yield from (length, raises, hangs, dies, nan, large, text, nothing, spy)
+    yield from (length, raises, hangs, dies, nan, large, text, nothing, spy, guessed)
+"""
+BRAIN = """
+from symphony_sdk import Context, Instrument, provides_instruments
+
+class Guess(Instrument):
+    "Guess how good something is by its size."
+    id = "acme.brain.guess"
+
+    def infer(self, ctx: Context, size: int) -> float:
+        return size / 20
+
+@provides_instruments
+def symphony_instruments():
+    yield Guess()
 """
 
 
@@ -79,25 +110,30 @@ def play(tmp_path, store):
     versions = iter(("1.0", "2.0"))
     code = tmp_path / "code"
     code.mkdir()
+    (code / "acme_brain.py").write_text(BRAIN)
 
     def install(extension=None):
         version = next(versions)
         (code / "acme_judge.py").write_text(SOURCE.replace("FACTOR", version[0]))
+        return made("acme.judge", version, permissions=("model:execute:acme.brain.guess",))
+
+    def made(id, version, **more):
         spec = WorkerSpec(
-            id="acme.judge",
+            id=id,
             version=version,
             kind="operator",
-            module="acme_judge",
-            data_dir=str(tmp_path / "data"),
+            module=id.replace(".", "_"),
+            data_dir=str(tmp_path / "data" / id),
             fingerprint=version,
             import_path=(str(code),),
+            **more,
         )
         return msgspec.structs.replace(spec, sandbox=compile_policy(spec, "fallback"))
 
     def play(story):
         async def whole():
             extensions = IsolatedExtensions(
-                [install()],
+                [install(), made("acme.brain", "1.0")],
                 cache_dir=tmp_path / "cache",
                 artifacts=lambda: store,
                 on_log=lambda *line: None,
@@ -189,6 +225,54 @@ def test_a_new_version_of_the_extension_replaces_the_score_and_its_version_is_ke
     assert [(one.version, one.value) for one in store.scores(text.id)] == [("2.0", 1.0)]
     assert [(one.version, one.value) for one in store.scores(other.id)] == [("1.0", 0.2)]
     assert [info.ref.id for info in store.find(quality=0.7)] == [text.id]
+
+
+def test_a_scorer_may_ask_a_model_of_another_extension(play, store):
+    text = store.put(b"hello", media_type="text/plain")
+
+    async def story(scoring, extensions):
+        return await scoring.score([text.id], scorers=["acme.judge.guessed"])
+
+    [guessed] = play(story)
+
+    assert (guessed.score.value, guessed.score.reason, guessed.score.inputs) == (0.25, "guessed", {})
+
+
+@pytest.mark.parametrize(("text", "way"), [("a long enough text", "good"), ("short", "bad")])
+def test_a_scorer_is_a_node_whose_rating_decides_and_is_not_kept_as_a_score(play, store, tmp_path, text, way):
+    wf = WorkflowBuilder("gate")
+    written = wf.node("written", uses="acme.judge.write", text=wf.input("text", str))
+    rated = wf.node("rated", uses="acme.judge.length", artifact=written.out.result, enough=20)
+    gate = wf.branch(
+        "gate", condition="rating.value >= 0.5", value=written.out.result, rating=rated.out.result
+    )
+    wf.output("good", gate.out.then)
+    wf.output("bad", gate.out["else"])
+
+    async def story(scoring, extensions):
+        services = SimpleNamespace(
+            config={},
+            data_dir=tmp_path / "runs",
+            executors={"local": LocalExecutor(extensions)},
+            pit=SimpleNamespace(artifacts=store),
+        )
+        services.data_dir.mkdir()
+        tracker = Tracker(services)
+        try:
+            assert validate(wf.build(), await extensions.operations()) == []
+            run = await tracker.start(RunRequest(to_document(wf.build()), {"text": encode(text)}))
+            async for _ in tracker.events(run):
+                pass
+            return await tracker.outputs(run)
+        finally:
+            await tracker.close()
+
+    outputs = play(story)
+
+    [(name, value)] = [(name, decode(value)) for name, value in outputs.items() if decode(value) is not None]
+    assert name == way
+    assert store.get(value["id"]) == text.encode()
+    assert list(store.scores(value["id"])) == []
 
 
 def test_many_artifacts_are_scored_and_found_again_in_a_store_that_was_closed(play, store, tmp_path):

@@ -14,7 +14,11 @@ READ: Final = 1_000_000
 _UNKNOWN_TYPE: Final = "application/octet-stream"
 
 
-@scorer("symphony.text-quality.readability", accepts=("text/plain", "text/markdown"))
+@scorer(
+    "symphony.text-quality.readability",
+    accepts=("text/plain", "text/markdown"),
+    title="Rate how easy a text is to read",
+)
 def readability(
     ctx: Context,
     artifact: Artifact,
@@ -27,7 +31,7 @@ def readability(
     return Rating(min(max(ease / target, 0.0), 1.0), f"reading ease {ease:.0f} of {target:g}")
 
 
-@scorer("symphony.text-quality.described")
+@scorer("symphony.text-quality.described", title="Rate how well an artifact is described")
 def described(ctx: Context, artifact: Artifact) -> Rating:
     """Rate how well an artifact is described: by a name, a media type, metadata and tags."""
     facts = {
