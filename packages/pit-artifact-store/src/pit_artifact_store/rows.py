@@ -5,6 +5,7 @@ lineage. The same bytes have one object and as many entries as they have descrip
 sequence. The numbers of objects and packs are those of this index alone and are never given a second time.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
@@ -133,6 +134,10 @@ class PackRow(NamedTuple):
 
 
 _OBJECT: Final = "select number, id, size, removed, born, seq, home, recipe from object "
+_OBJECTS: Final = """
+select number, id, size, removed, born, seq, home, recipe from object
+where id in (select unhex(value) from json_each(?))
+"""
 _USERS: Final = """
 select number, id, size, removed, born, seq, home, recipe from object
 where number in (select object from use where pack = ?) order by number limit ?
@@ -246,6 +251,15 @@ class Rows:
         """
         row = self.first(_OBJECT + "where id = ?", (id,))
         return row and Object(*row)
+
+    def objects(self, ids: Sequence[bytes]) -> dict[bytes, Object]:
+        """The objects of some artifacts, removed or not, by their ids.
+
+        Args:
+            ids: Their ids.
+        """
+        found = self.db.execute(_OBJECTS, (json.dumps([id.hex() for id in ids]),))
+        return {object.id: object for object in (Object(*row) for row in found)}
 
     def objects_after(self, number: int, limit: int) -> list[Object]:
         """Objects by number.

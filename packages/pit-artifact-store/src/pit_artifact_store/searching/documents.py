@@ -112,27 +112,28 @@ def known(rows: Rows, reader: Reader, id: bytes) -> Known | None:
     if quality is not None:
         document.add_float("quality", quality)
     document.add_float(WEIGHT, weight(quality))
-    text = content(rows, reader, id) if any(is_text(entry[1]) for entry in entries) else ""
+    text = content(rows, reader, object) if any(is_text(entry[1]) for entry in entries) else ""
     if text:
         document.add_text("text", text)
     return Known(document, len(text) + sum(map(len, said)) + 500)
 
 
-def content(rows: Rows, reader: Reader, id: bytes) -> str:
+def content(rows: Rows, reader: Reader, object: Object) -> str:
     """The first bytes of an artifact as text, without those that are none; nothing where they are gone or damaged.
 
     Args:
         rows: The index of the store.
         reader: Reads the packs.
-        id: Id of the artifact.
+        object: The artifact.
     """
-    for _ in range(_TRIES):  # its pack may be written anew just then, and its place be another one
-        object: Object | None = rows.object(id)
-        if object is None:
+    found: Object | None = object
+    for _ in range(_TRIES):
+        if found is None:
             break
         try:
-            data = b"".join(reader.parts(object, 0, min(object.size, TEXT_BYTES)))
+            data = b"".join(reader.parts(found, 0, min(found.size, TEXT_BYTES)))
         except (OSError, DamagedFrame, DamagedContent, zstandard.ZstdError):
+            found = rows.object(object.id)  # its pack may have been written anew just then
             continue
         return data.decode(errors="ignore")
     return ""

@@ -71,16 +71,16 @@ def filtered(schema: tantivy.Schema, words: tantivy.Query, filters: Filters) -> 
     return tantivy.Query.boolean_query([(tantivy.Occur.Must, words), *must]) if must else words
 
 
-def hits(
+def pages(
     searcher: tantivy.Searcher, query: tantivy.Query, text: str, limit: int
-) -> Iterator[tuple[float, bytes]]:
-    """Rank and id of what fits, the best first; as many as are asked for.
+) -> Iterator[dict[bytes, float]]:
+    """Ids of what fits with their ranks, the best first, page by page; as many as are asked for.
 
     Args:
         searcher: What is searched.
         query: What is looked for.
         text: The same as it was given.
-        limit: About so many will be wanted.
+        limit: So many are wanted.
 
     Raises:
         ArtifactError: The query asks for what there is not.
@@ -88,12 +88,11 @@ def hits(
     offset, size = 0, min(limit, _AT_ONCE)
     while size:
         try:
-            found = searcher.search(query, size, count=False, offset=offset, weight_by_field=WEIGHT).hits
+            hits = searcher.search(query, size, count=False, offset=offset, weight_by_field=WEIGHT).hits
         except ValueError as error:
             raise _refused(text, str(error)) from error
-        for rank, address in found:
-            yield rank, bytes.fromhex(searcher.doc(address)["id"][0])
-        if len(found) < size:
+        yield {bytes.fromhex(searcher.doc(address)["id"][0]): rank for rank, address in hits}
+        if len(hits) < size:
             return
         offset, size = offset + size, _AT_ONCE
 

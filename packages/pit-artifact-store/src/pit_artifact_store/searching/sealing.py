@@ -9,8 +9,9 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -126,8 +127,11 @@ class Sealed:
         sizes = {path.name: path.stat().st_size for path in files_of(live, meta)}
         for name, size in sizes.items():
             if kept.get(name) != size or not self._path(name).exists():
-                self._write(name, live / name)
-        self._write_bytes(MANIFEST, _encode(Manifest(self._version, progress, meta, sizes)))
+                with (live / name).open("rb") as file:
+                    self._write(self._path(name), name, file)
+        new = self._path(MANIFEST + ".new")
+        self._write(new, MANIFEST, BytesIO(_encode(Manifest(self._version, progress, meta, sizes))))
+        new.replace(self._path(MANIFEST))
         wanted = {MANIFEST, *sizes}
         for path in self._directory.iterdir():
             if path.name not in wanted:
@@ -194,21 +198,13 @@ class Sealed:
                     raise DamagedSeal(f"{name} is not what was written") from error
                 number += 1
 
-    def _write(self, name: str, source: Path) -> None:
-        with source.open("rb") as file, self._path(name).open("wb") as sealed:
+    def _write(self, path: Path, name: str, source: BinaryIO) -> None:
+        with path.open("wb") as sealed:
             number = 0
-            while part := file.read(_PART):
-                sealed.write(self._part(name, number, part))
+            while part := source.read(_PART):
+                nonce = os.urandom(_NONCE)
+                sealed.write(nonce + self._cipher.encrypt(nonce, part, _place(name, number)))
                 number += 1
-
-    def _write_bytes(self, name: str, data: bytes) -> None:
-        new = self._path(name + ".new")
-        new.write_bytes(self._part(name, 0, data))
-        new.replace(self._path(name))
-
-    def _part(self, name: str, number: int, data: bytes) -> bytes:
-        nonce = os.urandom(_NONCE)
-        return nonce + self._cipher.encrypt(nonce, data, _place(name, number))
 
 
 def files_of(live: Path, meta: bytes) -> list[Path]:

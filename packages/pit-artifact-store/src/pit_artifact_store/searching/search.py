@@ -5,14 +5,16 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import apsw
 from symphony_sdk.errors import ArtifactError
-from symphony_sdk.ports import Found
+from symphony_sdk.ports import ArtifactInfo, Found
 
 from pit_artifact_store.changes import feed
+from pit_artifact_store.ids import text_of
 from pit_artifact_store.index import Index
 from pit_artifact_store.lookups import Filters, fitting
 from pit_artifact_store.reading import Reader
@@ -83,13 +85,16 @@ class Search:
             ArtifactError: The query cannot be understood, or what is stored cannot be indexed.
         """
         from pit_artifact_store.searching.documents import content, is_text
-        from pit_artifact_store.searching.queries import filtered, hits, words_of
+        from pit_artifact_store.searching.indexing import Stopped
+        from pit_artifact_store.searching.queries import filtered, pages, words_of
         from pit_artifact_store.searching.snippets import Snippets
 
         try:
             if fresh:
                 self._catch_up()
             index = self._opened().index()
+        except Stopped as error:
+            raise self._is_closed() from error
         except (OSError, ValueError) as error:
             raise self._failed(error) from error
         if not fresh:
@@ -97,17 +102,22 @@ class Search:
         words = words_of(index, query)
         searcher = index.searcher()
         snippets = Snippets(searcher, index.schema, words)
-        found = []
-        with self._index.reading() as rows:
-            for rank, id in hits(searcher, filtered(index.schema, words, filters), query, limit):
-                info = next(fitting(rows, filters, id), None)
-                if info is None:  # it was removed or changed since it was indexed
-                    continue
-                text = content(rows, self._reader, id) if is_text(info.ref.media_type) else ""
-                snippet = snippets.of(info, text)
-                found.append(Found(info, rank, snippet.text, snippet.highlights))
-                if len(found) >= limit:
-                    break
+        found: list[Found] = []
+        for page in pages(searcher, filtered(index.schema, words, filters), query, limit):
+            with self._index.reading() as rows:
+                # What was removed or changed since it was indexed is left out.
+                told: dict[str, ArtifactInfo] = {}
+                for info in fitting(rows, filters, [*page]):
+                    told.setdefault(info.ref.id, info)
+                shown = {id: told[text_of(id)] for id in page if text_of(id) in told}
+                shown = dict(islice(shown.items(), limit - len(found)))
+                texts = rows.objects([id for id, info in shown.items() if is_text(info.ref.media_type)])
+                for id, info in shown.items():
+                    text = content(rows, self._reader, texts[id]) if id in texts else ""
+                    snippet = snippets.of(info, text)
+                    found.append(Found(info, page[id], snippet.text, snippet.highlights))
+            if len(found) >= limit:
+                break
         return found
 
     def faults(self) -> list[ArtifactError]:
@@ -148,7 +158,7 @@ class Search:
         with self._guard:
             if self._live is None:
                 if self._stop.is_set():
-                    raise ArtifactError(f"the artifact store {self._root} is closed", code="SYM-A007")
+                    raise self._is_closed()
                 from pit_artifact_store.searching.live import open_live
                 from pit_artifact_store.searching.schema import VERSION
                 from pit_artifact_store.searching.sealing import Sealed
@@ -216,6 +226,9 @@ class Search:
         """Whether something is stored just now, and indexing can wait."""
         now = time.monotonic()
         return not self._urgent and now < self._stored + QUIET and now < began + PATIENCE
+
+    def _is_closed(self) -> ArtifactError:
+        return ArtifactError(f"the artifact store {self._root} is closed", code="SYM-A007")
 
     def _failed(self, error: Exception) -> ArtifactError:
         return ArtifactError(

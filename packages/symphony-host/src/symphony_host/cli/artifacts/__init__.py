@@ -7,6 +7,7 @@ from symphony_host.cli.artifacts.comparing import diff
 from symphony_host.cli.artifacts.keeping import hold, pin, put, release, remove, restore, unpin
 from symphony_host.cli.artifacts.lineage_tree import lineage
 from symphony_host.cli.artifacts.reading import get, list_, log, show
+from symphony_host.cli.artifacts.searching import search
 from symphony_host.cli.artifacts.upkeep import fsck, gc, keys, rotate_keys, usage
 
 
@@ -19,6 +20,7 @@ def artifacts() -> None:
     \b
     Example:
       symphony artifacts list --run RUN
+      symphony artifacts search quarterly figures
       symphony artifacts get b3-3f2a --output report.html
       symphony artifacts put data.csv --meta source=survey
     """
@@ -26,6 +28,7 @@ def artifacts() -> None:
 
 for _command in (
     list_,
+    search,
     show,
     log,
     diff,

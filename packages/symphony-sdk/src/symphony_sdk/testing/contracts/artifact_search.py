@@ -209,6 +209,6 @@ class ArtifactSearchContract(ArtifactContract):
         try:
             artifact_store.search(query, fresh=True)
         except ArtifactError as error:
-            assert error.code in ("SYM-A020", "SYM-A010")  # noqa: PT017 - either is right
+            assert error.code in ("SYM-A020", "SYM-A010")
             assert error.hint
         assert names(artifact_store, "word") == ["it"]
