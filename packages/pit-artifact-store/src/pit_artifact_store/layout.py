@@ -5,6 +5,7 @@ lock            held for the moment in which a process opens the store
 keys            the keys of the store, wrapped by the master key, which is elsewhere
 packs/*.pack    everything that is stored, sealed; see `packs`
 index.db        what the packs say, ready to be asked; made anew from them where it is lost
+search/         what the search has indexed, sealed; made anew from the rest where it is lost
 """
 
 import fcntl
