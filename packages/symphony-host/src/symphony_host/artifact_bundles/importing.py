@@ -165,7 +165,7 @@ class _Import:
             ArtifactError: The bundle contradicts itself.
         """
         sizes = self._bundle.blobs()
-        self._total = sum(sizes.values()) * (1 if self._dry_run else 2)
+        self._total = 2 * sum(sizes.values())
         unseen = dict(sizes)
         for line in self._bundle.artifacts():
             if line.id in self._artifacts:

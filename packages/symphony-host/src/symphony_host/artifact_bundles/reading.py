@@ -236,8 +236,22 @@ class _Bounded:
 
     def __init__(self, stream: "IO[bytes] | SealedReader") -> None:
         self._stream: Any = stream
-        self.seek = stream.seek
         self.tell = stream.tell
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Read on at another place.
+
+        Args:
+            offset: Where.
+            whence: From where that counts.
+
+        Raises:
+            DamagedBytes: That is before the first byte.
+        """
+        if whence == os.SEEK_SET and offset < 0:
+            raise DamagedBytes(f"it says that something of it is at byte {offset}")
+        at: int = self._stream.seek(offset, whence)
+        return at
 
     def seekable(self) -> bool:
         """It is."""
