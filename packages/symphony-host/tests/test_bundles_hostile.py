@@ -382,13 +382,17 @@ def test_a_bundle_of_a_newer_version_says_so(bundle: Path, sealed: Path) -> None
     assert found(sealed, SECRET) == "SYM-A063"
 
 
-def test_a_huge_manifest_line_or_directory_is_refused(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_huge_manifest_line_directory_or_number_of_artifacts_is_refused(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     huge = rewrite(bundle, told={"more": "x" * members.MOST_MANIFEST})
     assert found(huge) == "SYM-A062"
     line = rewrite(bundle, line_with(DESCRIPTIONS, media_type="x" * 5000))
     assert found(line) == ""
     monkeypatch.setattr(members, "MOST_LINE", 5000)
     assert found(line) == "SYM-A062"
+    monkeypatch.setattr(members, "MOST_ARTIFACTS", 1)
+    assert found(bundle) == "SYM-A062"
     monkeypatch.setattr(members, "MOST_DIRECTORY", 300)
     assert found(bundle) == "SYM-A061"
 

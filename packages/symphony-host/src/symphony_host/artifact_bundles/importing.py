@@ -11,6 +11,7 @@ import msgspec
 from symphony_sdk.errors import ArtifactError, ErrorPayload
 from symphony_sdk.ports import ArtifactInfo, ArtifactStore, Lineage, OnArtifactProgress
 
+from symphony_host.artifact_bundles import members
 from symphony_host.artifact_bundles.members import (
     ArtifactLine,
     DescriptionLine,
@@ -176,6 +177,8 @@ class _Import:
                 raise self._bundle.refused(
                     f"its artifact {line.id} is to have {line.size:,} bytes, and has {sizes[line.sha256]:,}"
                 )
+            if len(self._artifacts) == members.MOST_ARTIFACTS:
+                raise self._bundle.refused(f"it has more than {members.MOST_ARTIFACTS:,} artifacts")
             self._artifacts[line.id] = None
             until = self._done + line.size
             with self._fault_named():
