@@ -473,6 +473,21 @@ def test_an_artifact_between_whose_versions_another_is_missing_gets_one_version(
     assert len(there.versions("n")) == 2
 
 
+def test_the_versions_of_a_name_that_are_here_in_another_order_stay_so(
+    store: FakeArtifactStore, file: Path
+) -> None:
+    for data in (b"x", b"y", b"x", b"z"):
+        store.put(data, name="n" if data != b"z" else "other")
+    exported(store, file)
+    there = FakeArtifactStore()
+    there.put(b"y", name="n")
+    there.put(b"x", name="n")
+    for added in (1, 0, 0):
+        assert import_bundle(there, file).descriptions == added
+        assert [there.get(info.ref.id) for info in there.versions("n")] == [b"x", b"y"]
+        assert [there.get(info.ref.id) for info in there.find()] == [b"z", b"x", b"y"]
+
+
 def test_a_store_that_seems_to_have_been_told_things_in_a_circle_is_exported_by_time(
     store: FakeArtifactStore,
 ) -> None:

@@ -426,7 +426,45 @@ def test_a_relation_to_itself_is_named(store: FakeArtifactStore, bundle: Path) -
     assert [fault.code for fault in added.faults] == ["SYM-A042"]
 
 
-@pytest.mark.parametrize("content", [b"", b"text", b"PK\3\4", b"PK\5\6" + bytes(18), os.urandom(5000)])
+def test_a_description_that_is_told_twice_counts_once(bundle: Path) -> None:
+    plain = rewrite(bundle, line_with(DESCRIPTIONS, name="", version=0))
+    with zipfile.ZipFile(plain) as archive:
+        first = archive.read(DESCRIPTIONS).splitlines()[0]
+    twice = rewrite(plain, line_more(DESCRIPTIONS, first)).replace(bundle)
+    there = FakeArtifactStore()
+    assert import_bundle(there, twice).descriptions == 3
+    before = [there.history(info.ref.id) for info in there.find()]
+    assert import_bundle(there, twice).descriptions == 0
+    assert [there.history(info.ref.id) for info in there.find()] == before
+
+
+@pytest.mark.parametrize("bytes_", [None, b"another ".ljust(len(FIRST))])
+def test_bytes_that_are_missing_or_others_than_their_name_says_are_damaged(
+    bundle: Path, bytes_: bytes | None
+) -> None:
+    name = members.BLOBS + sha256(FIRST).hexdigest()
+
+    def change(content: Members) -> None:
+        content.pop(name) if bytes_ is None else content.update({name: bytes_})
+
+    assert found(rewrite(bundle, change)) == "SYM-A065"
+
+
+def test_a_disk_that_fails_when_a_bundle_is_opened_is_named(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", failing)
+    assert found(bundle) == "SYM-A060"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"text", b"PK\3\4", b"PK\5\6" + bytes(18), b"noise" * 1000],
+    ids=["empty", "text", "head", "tail", "long"],
+)
 def test_a_file_that_is_no_bundle_says_so(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "file"
     file.write_bytes(content)

@@ -257,9 +257,6 @@ class _Bounded:
         """It is."""
         return True
 
-    def close(self) -> None:
-        """Whoever opened the file closes it."""
-
     def read(self, count: int = -1) -> bytes:
         """Bytes; fewer only at the end.
 

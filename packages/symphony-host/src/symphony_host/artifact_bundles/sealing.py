@@ -122,14 +122,6 @@ class SealedReader(io.RawIOBase):
         self._at = 0
         self._opened = (-1, b"")
 
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def seekable(self) -> bool:
-        """It is."""
-        return True
-
     def tell(self) -> int:
         """Where it is read next."""
         return self._at
