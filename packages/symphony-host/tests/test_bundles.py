@@ -488,6 +488,19 @@ def test_the_versions_of_a_name_that_are_here_in_another_order_stay_so(
         assert [there.get(info.ref.id) for info in there.find()] == [b"z", b"x", b"y"]
 
 
+def test_versions_keep_their_order_whenever_they_were_first_stored(
+    store: FakeArtifactStore, file: Path
+) -> None:
+    store.put(b"x", name="n", created=9.0)
+    store.put(b"y", name="n", created=1.0)
+    store.put(b"x", name="m", created=5.0)
+    exported(store, file)
+    there = FakeArtifactStore()
+    import_bundle(there, file)
+    assert [there.get(info.ref.id) for info in there.versions("n")] == [b"y", b"x"]
+    assert told(there) == told(store)
+
+
 def test_a_store_that_seems_to_have_been_told_things_in_a_circle_is_exported_by_time(
     store: FakeArtifactStore,
 ) -> None:
