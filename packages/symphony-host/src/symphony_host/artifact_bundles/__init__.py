@@ -26,8 +26,9 @@ Ids of artifacts are of one store alone where they are keyed. Reading a bundle g
 have here, and what refers to it follows: relations, tags, and the inputs of lineage.
 """
 
-from symphony_host.artifact_bundles.exporting import Exported, export_bundle, select
-from symphony_host.artifact_bundles.importing import Imported, TakenTag, import_bundle
+from symphony_host.artifact_bundles.exporting import export_bundle, select
+from symphony_host.artifact_bundles.importing import import_bundle
+from symphony_host.artifact_bundles.reports import Exported, Imported, TakenTag
 from symphony_host.artifact_bundles.sealing import is_sealed
 
 __all__ = [

@@ -24,6 +24,7 @@ from symphony_host.artifact_bundles.members import (
     line_of,
 )
 from symphony_host.artifact_bundles.replaying import replay_order
+from symphony_host.artifact_bundles.reports import Exported
 from symphony_host.artifact_bundles.sealing import SealedWriter
 
 _ALL: Final = 1_000_000_000
@@ -32,24 +33,6 @@ _UNIX: Final = 3
 _PRIVATE: Final = 0o600 << 16
 _LEFT_OUT: Final = ("SYM-A002", "SYM-A005")
 """Removed since it was chosen, or damaged: the others are exported."""
-
-
-class Exported(msgspec.Struct, frozen=True):
-    """What a bundle was made of.
-
-    Args:
-        file: The bundle.
-        artifacts: How many artifacts are in it.
-        bytes: How many bytes they have.
-        size: How many bytes the bundle has.
-        faults: Those that are not in it, as they are damaged or gone.
-    """
-
-    file: str
-    artifacts: int
-    bytes: int
-    size: int
-    faults: tuple[ErrorPayload, ...]
 
 
 def select(
