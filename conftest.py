@@ -12,5 +12,5 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(folder.cleanup)
     os.environ["XDG_CONFIG_HOME"] = folder.name
     os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
-    for name in ("SYMPHONY_ARTIFACT_PASSPHRASE", "SYMPHONY_ARTIFACT_NEW_PASSPHRASE"):
-        os.environ.pop(name, None)
+    for which in ("ARTIFACT", "ARTIFACT_NEW", "BUNDLE"):
+        os.environ.pop(f"SYMPHONY_{which}_PASSPHRASE", None)

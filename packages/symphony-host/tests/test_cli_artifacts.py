@@ -17,7 +17,7 @@ from symphony_host.cli.artifacts.catalogue import KINDS
 from symphony_host.cli.artifacts.comparing import COMPARED
 from symphony_host.cli.artifacts.keeping import DURABILITIES
 from symphony_host.cli.artifacts.lineage_tree import tree
-from symphony_host.cli.artifacts.progress_line import EVERY, LARGE, ProgressLine
+from symphony_host.cli.artifacts.progress_line import EVERY, LARGE, SLOW, ProgressLine
 from symphony_host.cli.artifacts.reading import RELATED
 from symphony_host.cli.artifacts.searching import shown
 from symphony_host.cli.artifacts.upkeep import GRACE_DAYS, NAMED
@@ -650,9 +650,12 @@ def test_a_progress_line_is_drawn_now_and_then_and_taken_away(monkeypatch: pytes
         line(LARGE // 2 + 1, LARGE)
         now += EVERY
         line(LARGE, 0)
-    first, second, nothing = terminal.getvalue().split("\r\x1b[K")[1:]
+        now += SLOW
+        line(3, 4)
+    first, second, third, nothing = terminal.getvalue().split("\r\x1b[K")[1:]
     assert first == f"a b{'c' * 35}..:  50 %, 32.0 MiB of 64.0 MiB"
     assert second == f"a b{'c' * 35}..: 64.0 MiB"
+    assert third == f"a b{'c' * 35}..:  75 %, 3 B of 4 B"
     assert nothing == ""
 
 

@@ -69,7 +69,7 @@ class Store:
         self._closed = False
         with disk_errors_named(directory, "opened"):
             self._keys, self._index, self._files = self._join()
-        ids = ContentIds(self._keys.id_key)
+        self._ids = ids = ContentIds(self._keys.id_key)
         self._reader = Reader(self._files, ids)
         self._journal = Journal(self._index, self._files)
         chunker = Chunker(self._keys.chunk_seed)
@@ -195,6 +195,18 @@ class Store:
                 ) from None
         self._search.noticed()
         return ArtifactRef(text_of(publication.id), publication.size, media_type, name)
+
+    def identify(self, parts: Iterable[bytes | memoryview]) -> str:
+        """The id that bytes have in this store, whether they are in it or not; nothing is stored.
+
+        Args:
+            parts: The bytes, in parts of any size. What it raises passes through.
+        """
+        self._expect_open()
+        whole = self._ids.stream()
+        for part in parts:
+            whole.update(part)
+        return text_of(whole.digest())
 
     def get(self, id: str) -> bytes:
         """All bytes of an artifact, checked against its id.

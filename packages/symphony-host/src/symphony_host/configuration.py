@@ -33,6 +33,7 @@ _OUTSIDE = frozenset(
         "SYMPHONY_CONFIG_DIR",
         "SYMPHONY_ARTIFACT_PASSPHRASE",  # a secret is no setting: it would be shown
         "SYMPHONY_ARTIFACT_NEW_PASSPHRASE",
+        "SYMPHONY_BUNDLE_PASSPHRASE",
     }
 )
 _TRUTH = {

@@ -965,6 +965,42 @@ CATALOGUE: dict[str, ErrorCode] = {
         "written: the disk is full, or the user has not the right. Where keys were to be rotated, the old "
         "ones still hold. A store that is sealed with `SYMPHONY_ARTIFACT_PASSPHRASE` needs no file there.",
     ),
+    "SYM-A060": ErrorCode(
+        "Bundle cannot be read or written",
+        "The file of a bundle of artifacts is not there, may not be read or written by this user, or its disk is full. "
+        "A bundle is written whole or not at all, so an older file of that name is as it was.",
+    ),
+    "SYM-A061": ErrorCode(
+        "Not a bundle",
+        "What was to be imported is no bundle of artifacts, or what is at its beginning and its end, where it says what "
+        "it holds, is damaged or cut off. Nothing of it was imported. Copy it again from where it was made.",
+    ),
+    "SYM-A062": ErrorCode(
+        "Bundle is refused",
+        "The bundle is made as none is that Symphony makes: it has members with other names, or two with the same one, "
+        "or compressed ones, or sizes or lines that are not true or are too large. Such a file may mean harm. Nothing "
+        "of it was imported, but for what its first lines told where a later one is wrong. Export it again from the "
+        "store that it comes from; to import files of your own, store them by `symphony artifacts put`.",
+    ),
+    "SYM-A063": ErrorCode(
+        "Bundle needs a newer Symphony",
+        "The bundle was made by a newer version, in a form that this one does not read. Nothing of it was imported.",
+    ),
+    "SYM-A064": ErrorCode(
+        "Passphrase of a bundle is missing or wrong",
+        "The bundle is sealed, and `SYMPHONY_BUNDLE_PASSPHRASE` is not set, is empty or is another one than it was "
+        "exported with; or the first bytes of the file are damaged. A passphrase that was lost cannot be found out.",
+    ),
+    "SYM-A065": ErrorCode(
+        "Artifact is damaged in the bundle",
+        "The bytes of an artifact are not in the bundle as they were exported: its disk or a copy of it lost or "
+        "changed some. Nothing of this artifact was imported, all others were. Copy the bundle again from where it was "
+        "made and import it again.",
+    ),
+    "SYM-A066": ErrorCode(
+        "Nothing that can be exported",
+        "No artifact fits what was asked for, or there are more than one bundle holds, which is 250,000.",
+    ),
     "SYM-A080": ErrorCode(
         "Artifact cannot be copied",
         "A result could not be written to the folder that it was to go to. It is still in the store: "

@@ -287,6 +287,13 @@ class ArtifactStore(Protocol):
             ArtifactError: It cannot be written.
         """
 
+    def identify(self, parts: Iterable[bytes | memoryview]) -> str:
+        """The id that bytes have in this store, whether they are in it or not; nothing is stored.
+
+        Args:
+            parts: The bytes, in parts of any size. What it raises passes through.
+        """
+
     def get(self, id: str) -> bytes:
         """All bytes of an artifact, checked against its id.
 

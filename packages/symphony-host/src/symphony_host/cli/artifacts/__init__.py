@@ -2,6 +2,7 @@
 
 import click
 
+from symphony_host.cli.artifacts.bundles import export, import_
 from symphony_host.cli.artifacts.catalogue import relate, tag, tags, untag
 from symphony_host.cli.artifacts.comparing import diff
 from symphony_host.cli.artifacts.keeping import hold, pin, put, release, remove, restore, unpin
@@ -53,5 +54,7 @@ for _command in (
     usage,
     keys,
     rotate_keys,
+    export,
+    import_,
 ):
     artifacts.add_command(_command)

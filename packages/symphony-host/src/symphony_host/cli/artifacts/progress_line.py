@@ -14,6 +14,9 @@ from symphony_host.cli.text import clean, size
 LARGE: Final = 64 << 20
 """Bytes from which on it is worth a line."""
 
+SLOW: Final = 2.0
+"""Seconds from which on it is worth a line, however little it is."""
+
 EVERY: Final = 0.1
 """Seconds between two pictures of it."""
 
@@ -21,7 +24,7 @@ _LABEL = 40
 
 
 class ProgressLine:
-    """Tells on standard error how much is done; nothing unless that is a terminal and it is much.
+    """Tells on standard error how much is done; nothing unless that is a terminal and it is much or slow.
 
     Args:
         label: What is done, such as the name of a file.
@@ -44,6 +47,7 @@ class ProgressLine:
         self._words = words
         self._clock = clock
         self._terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self._begun = clock()
         self._next = float("-inf")
         self._drawn = False
 
@@ -65,10 +69,10 @@ class ProgressLine:
             done: How much is done.
             total: Of how much; 0 where that is not known.
         """
-        if not self._terminal or max(done, total) < self._large:
+        if not self._terminal:
             return
         now = self._clock()
-        if now < self._next:
+        if now < self._next or (max(done, total) < self._large and now < self._begun + SLOW):
             return
         self._next = now + EVERY
         self._drawn = True

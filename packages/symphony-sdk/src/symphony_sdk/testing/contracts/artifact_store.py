@@ -73,6 +73,17 @@ class ArtifactStoreContract(ArtifactRemovalContract):
         assert artifact_store.put(LARGE, durability="os").id == ref.id
         assert artifact_store.usage().artifacts == 1
 
+    def test_bytes_are_identified_as_they_would_be_stored(self, artifact_store: ArtifactStore) -> None:
+        """Bytes are identified as they would be stored, and are not."""
+        parts: list[bytes | memoryview] = [b"", LARGE[:7], memoryview(LARGE)[7:]]
+        id = artifact_store.identify(iter(parts))
+        assert artifact_store.usage().artifacts == 0
+        with refused("SYM-A002"):
+            artifact_store.info(id)
+        assert artifact_store.put(LARGE, durability="os").id == id
+        assert artifact_store.identify([LARGE]) == id
+        assert artifact_store.identify(()) == artifact_store.put(b"").id
+
     def test_no_parts_are_the_empty_artifact(self, artifact_store: ArtifactStore) -> None:
         """No parts are the empty artifact."""
         ref = artifact_store.put_stream(())

@@ -102,6 +102,13 @@ class FakeArtifactStore:
             created=created,
         )
 
+    def identify(self, parts: Iterable[bytes | memoryview]) -> str:
+        """The id that bytes have."""
+        whole = sha256()
+        for part in parts:
+            whole.update(part)
+        return f"b3-{whole.hexdigest()}"
+
     def get(self, id: str) -> bytes:
         """All bytes of an artifact."""
         return self._readable(id).data
