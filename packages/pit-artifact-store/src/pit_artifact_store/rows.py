@@ -30,7 +30,7 @@ create table if not exists pack (
     packed    integer not null default 0  -- whether what of it can be compressed was, or nothing can
 );
 create table if not exists object (
-    number  integer primary key autoincrement,
+    number  integer primary key,          -- the moment when it was entered
     id      blob not null unique,
     size    integer not null,
     removed real not null,
@@ -128,6 +128,11 @@ _OBJECT: Final = "select number, id, size, removed, born, seq, home, recipe from
 _USERS: Final = """
 select number, id, size, removed, born, seq, home, recipe from object
 where number in (select object from use where pack = ?) order by number limit ?
+"""
+_ASKED_AT_ONCE: Final = 512
+_CHUNKS: Final = """
+select c.id, p.id, c.offset, c.stored, c.size from chunk c cross join pack p
+where p.number = c.pack and p.state != 'condemned' and c.id in
 """
 _PACK: Final = "select number, id, state, indexed, condemned, packed from pack "
 
@@ -274,18 +279,20 @@ class Rows:
 
     # -- chunks --------------------------------------------------------------------------------------
 
-    def chunk(self, id: bytes) -> tuple[bytes, int, int, int] | None:
-        """Where a chunk is: pack, offset, length of its frame, size.
+    def chunks(self, ids: Iterable[bytes]) -> Iterator[Chunk]:
+        """Where those of some chunks are that are known.
 
         Args:
-            id: Its id.
+            ids: Their ids.
         """
-        found: tuple[bytes, int, int, int] | None = self.first(
-            "select p.id, c.offset, c.stored, c.size from chunk c join pack p on p.number = c.pack "
-            "where c.id = ? and p.state != 'condemned'",
-            (id[:CHUNK_KEY_BYTES],),
-        )
-        return found
+        keys = {id[:CHUNK_KEY_BYTES]: id for id in ids}
+        wanted = [*keys]
+        for begin in range(0, len(wanted), _ASKED_AT_ONCE):
+            values = wanted[begin : begin + _ASKED_AT_ONCE]
+            # Of few different lengths, so that a statement that was prepared is found again.
+            values += values[-1:] * ((1 << (len(values) - 1).bit_length()) - len(values))
+            for key, *place in self.db.execute(_CHUNKS + f"({', '.join('?' * len(values))})", values):
+                yield Chunk(keys[key], *place)
 
     def learn(self, chunks: Iterable[Chunk]) -> None:
         """Find these chunks from now on.

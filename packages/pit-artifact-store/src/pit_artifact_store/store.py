@@ -142,9 +142,9 @@ class Store:
                 try:
                     self._committer.submit(publication)
                 except Stale:
-                    self._publisher.publish_whole(publication, view)
+                    self._publisher.publish_whole(publication)
             else:
-                self._publisher.publish_whole(publication, view)
+                self._publisher.publish_whole(publication)
         return ArtifactRef(text_of(publication.id), len(view), media_type, name)
 
     def put_stream(
