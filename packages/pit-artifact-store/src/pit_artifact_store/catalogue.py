@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, get_args
 
 from symphony_sdk.errors import ArtifactError
@@ -274,43 +274,44 @@ class Catalogue:
 
     # -- relations -----------------------------------------------------------------------------------
 
-    def relate(self, subject: str, kind: str, object: str) -> Relation:
-        """Say what one artifact is to another.
+    def relate(self, told: Sequence[tuple[str, str, str]]) -> list[Relation]:
+        """Say what some artifacts are to others, all at once.
 
         Args:
-            subject: The artifact.
-            kind: What it is to the other.
-            object: The other artifact, or what made it.
+            told: Each artifact, what it is to the other, and that other, or what made it.
 
         Raises:
             ArtifactError: There is none of them, they are one and the same, or the kind is unknown.
         """
-        if kind not in get_args(RelationKind):
-            raise ArtifactError(
-                f"{kind!r:.60} is no relation; expected one of {', '.join(get_args(RelationKind))}",
-                code="SYM-A042",
-                hint="What else is worth knowing of an artifact belongs into its metadata.",
-            )
-        told: list[Relation] = []
-
-        def build(rows: Rows) -> Iterable[Row]:
-            from_ = resolve(rows, subject, present=True)
-            to = object if kind == "produced-by" else text_of(resolve(rows, object, present=True).id)
-            if to == text_of(from_.id):
+        for _, kind, _ in told:
+            if kind not in get_args(RelationKind):
                 raise ArtifactError(
-                    f"artifact {to} cannot be {kind} itself",
+                    f"{kind!r:.60} is no relation; expected one of {', '.join(get_args(RelationKind))}",
                     code="SYM-A042",
-                    hint="Give two different artifacts.",
-                    details={"id": to},
+                    hint="What else is worth knowing of an artifact belongs into its metadata.",
                 )
-            query = "select created from relation where subject = ? and kind = ? and object = ?"
-            known = rows.first(query, (from_.number, kind, to))
-            created = known[0] if known else time.time()
-            told.append(Relation(text_of(from_.id), kind, to, created))  # type: ignore[arg-type]
-            return [] if known else [RelationRow(from_.id, kind, to, created)]
+        made: list[Relation] = []
+
+        def build(rows: Rows) -> Iterator[Row]:
+            for subject, kind, object in told:
+                from_ = resolve(rows, subject, present=True)
+                to = object if kind == "produced-by" else text_of(resolve(rows, object, present=True).id)
+                if to == text_of(from_.id):
+                    raise ArtifactError(
+                        f"artifact {to} cannot be {kind} itself",
+                        code="SYM-A042",
+                        hint="Give two different artifacts.",
+                        details={"id": to},
+                    )
+                query = "select created from relation where subject = ? and kind = ? and object = ?"
+                known = rows.first(query, (from_.number, kind, to))
+                created = known[0] if known else time.time()
+                made.append(Relation(text_of(from_.id), kind, to, created))  # type: ignore[arg-type]
+                if not known:
+                    yield RelationRow(from_.id, kind, to, created)
 
         self._commit(build)
-        return told[0]
+        return made
 
     def relations(self, text: str) -> list[Relation]:
         """What an artifact is to others and they are to it, the newest first.

@@ -13,7 +13,7 @@ from symphony_workflow.state import NodeState, RunState
 from pit_dag_tracker.entries import Entry, Stored, Unread, decode_outputs
 from pit_dag_tracker.graph import Graph, Instance
 from pit_dag_tracker.ledger import Ledger
-from pit_dag_tracker.spill import Spill
+from pit_dag_tracker.spill import Spill, spilled
 
 T = TypeVar("T")
 
@@ -38,6 +38,7 @@ class Remains:
         outputs: The outputs of completed nodes that others still need.
         items: The outputs of the done items of unfinished map nodes, by node and index.
         item_errors: The collected errors of their failed items, by node and index.
+        spilled: Ids of the artifacts that some of those outputs are in, by node and port.
     """
 
     run: str = ""
@@ -47,6 +48,7 @@ class Remains:
     items: dict[int, dict[int, dict[str, bytes]]] = field(default_factory=dict)
     item_errors: dict[int, dict[int, ErrorPayload]] = field(default_factory=dict)
     unread: dict[int, msgspec.Raw] = field(default_factory=dict)
+    spilled: dict[int, dict[str, str]] = field(default_factory=dict)
 
     def held(self, number: int) -> dict[str, Stored]:
         """The outputs of a completed node as the log holds them, read now if they were not before.
@@ -212,6 +214,7 @@ def _awaken_instance(remains: Remains, ledger: Ledger, spill: Spill, instance: I
             needed += parents[number]
         else:
             remains.outputs[number] = outputs
+            remains.spilled[number] = spilled(remains.stored[number])
     if remains.stored_items:
         for number in instance.numbers:
             _load_items(remains, ledger, spill, number)

@@ -96,6 +96,15 @@ class Repeating:
         fan.received += sum(map(len, inputs.values()))
         return inputs, fan.attempt
 
+    def given(self, number: int, item: int) -> dict[str, bytes]:
+        """What an item under way is given.
+
+        Args:
+            number: The node.
+            item: Index of the item.
+        """
+        return self._fans[number].inputs(item)
+
     def failing(self, number: int) -> bool:
         """Whether a node is about to fail with one of its items.
 

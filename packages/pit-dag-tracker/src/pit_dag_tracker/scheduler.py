@@ -44,13 +44,14 @@ from pit_dag_tracker.journal import Journal
 from pit_dag_tracker.ledger import Ledger
 from pit_dag_tracker.limits import needs_of
 from pit_dag_tracker.log import EventLog
+from pit_dag_tracker.provenance import Provenance
 from pit_dag_tracker.recovery import Remains
 from pit_dag_tracker.repeating import Repeating
 from pit_dag_tracker.resources import NOTHING_SPECIAL, needs
 from pit_dag_tracker.routing import RoutingNode, routed
 from pit_dag_tracker.run_cache import RunCache, reuse
 from pit_dag_tracker.sharing import Share
-from pit_dag_tracker.spill import INLINE, Spill, artifact_ids, plain_size
+from pit_dag_tracker.spill import Spill, artifact_ids, plain_size
 from pit_dag_tracker.storing import Storing
 from pit_dag_tracker.waiting import Key
 from pit_dag_tracker.wiring import Wiring
@@ -133,6 +134,7 @@ class Scheduler:
         self._deadlines = Deadlines(lambda: self._ending.near)
         self._attempts = Attempts(ledger, stopping=lambda: self._ending.near, again=self._again)
         self._storing = Storing(spill, self._wake)
+        self._provenance = Provenance(wiring, remains.spilled)
         self._cache = RunCache(
             run,
             cache,
@@ -509,10 +511,18 @@ class Scheduler:
             if not self.ledger.over(number):
                 self._failed(number, item, attempt, error)
 
-        if any(len(value) > INLINE for value in outputs.values()):
-            self._storing.keep(self._nodes[number].id, outputs, kept, failed)
+        if plain_size(outputs) < 0:
+            self._storing.keep(self._nodes[number].id, outputs, self._sources(number, item), kept, failed)
         else:
             kept(outputs)
+
+    def _sources(self, number: int, item: int) -> tuple[str, ...]:
+        """The artifacts that a node or an item is given; none where others inside of it say so of what they make."""
+        if item >= 0 and self._graph.runs(number) is None:
+            return self._provenance.sources(number, self._repeating.given(number, item))
+        if item < 0 and isinstance(self._nodes[number], _OPERATIONS):
+            return self._provenance.sources(number, self._given[number])
+        return ()
 
     def _item_completed(
         self,
@@ -555,6 +565,7 @@ class Scheduler:
             ),
             stored,
         )
+        self._provenance.completed(number, stored)
         self._cache.keep((number, -1), head["sequence"], stored)
         self._inner.worked(number, seconds)
         self._forget(number)
@@ -568,6 +579,7 @@ class Scheduler:
         self._journal.emit(event, result.stored)
         self._cache.keep(key, sequence, result.stored)
         if item < 0:
+            self._provenance.completed(number, result.stored)
             self._forget(number)
             self._frontier.completed(number, result.outputs)
         else:

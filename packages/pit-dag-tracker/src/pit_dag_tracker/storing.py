@@ -1,7 +1,7 @@
-"""Takes large outputs to the Artifact Store in threads, so that the event loop goes on meanwhile."""
+"""Takes outputs to the Artifact Store in threads, so that the event loop goes on meanwhile."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from symphony_sdk.errors import ErrorPayload, SymphonyError
 
@@ -31,28 +31,33 @@ class Storing:
         self,
         node: str,
         outputs: dict[str, bytes],
+        sources: Sequence[str],
         kept: Callable[[Mapping[str, Stored]], None],
         failed: Callable[[ErrorPayload], None],
     ) -> None:
-        """Store the large ones among the outputs of a node.
+        """Store the large ones among the outputs of a node, and what the artifacts among them were made from.
 
         Args:
             node: Id of the node.
             outputs: Encoded values by port name.
+            sources: Ids of the artifacts that it was given.
             kept: Called on the event loop with what the log is to hold.
             failed: Called on the event loop where they cannot be stored.
         """
-        self._tasks.add(asyncio.get_running_loop().create_task(self._keep(node, outputs, kept, failed)))
+        self._tasks.add(
+            asyncio.get_running_loop().create_task(self._keep(node, outputs, sources, kept, failed))
+        )
 
     async def _keep(
         self,
         node: str,
         outputs: dict[str, bytes],
+        sources: Sequence[str],
         kept: Callable[[Mapping[str, Stored]], None],
         failed: Callable[[ErrorPayload], None],
     ) -> None:
         try:
-            stored = await asyncio.to_thread(self._spill.keep, node, outputs)
+            stored = await asyncio.to_thread(self._spill.keep, node, outputs, sources)
         except SymphonyError as error:
             failed(error.payload())
         else:

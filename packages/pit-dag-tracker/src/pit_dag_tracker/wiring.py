@@ -128,6 +128,15 @@ class Wiring:
             given.update(self._computed(number, small))
         return given
 
+    def origins(self, number: int) -> list[tuple[int, str]]:
+        """The nodes and their output ports that a node's inputs come from.
+
+        Args:
+            number: The node.
+        """
+        ports = [source_port for _, source_port in self._ports[number]]
+        return list(zip(self._sources[number], ports, strict=True))
+
     def taken(self, number: int) -> Taken | None:
         """What a node is given that waits for one other, as far as no value of that one decides it; else None.
 

@@ -442,6 +442,17 @@ class ArtifactStore(Protocol):
             ArtifactError: There is none of them, they are one and the same, or the kind is unknown.
         """
 
+    def derive(self, ids: Sequence[str], sources: Sequence[str]) -> None:
+        """Say that each of some artifacts is derived from each of some others, all at once; what is known stays.
+
+        Args:
+            ids: The artifacts.
+            sources: Those that they were made from.
+
+        Raises:
+            ArtifactError: One of them is not there, or an artifact is among its own sources; then nothing is said.
+        """
+
     def relations(self, id: str) -> Sequence[Relation]:
         """What an artifact is to others and they are to it, the newest first.
 

@@ -62,6 +62,26 @@ class ArtifactLineageContract(ArtifactContract):
         assert len(told) == 2
         assert artifact_store.relations(inputs[0]) == [one for one in told if one.object == inputs[0]]
 
+    def test_artifacts_are_derived_from_others_all_at_once(self, artifact_store: ArtifactStore) -> None:
+        """Each of some artifacts is derived from each of some others, all at once or not at all; again adds nothing."""
+        ids = [artifact_store.put(b"%d" % number).id for number in range(5)]
+        artifact_store.derive(ids[:2], ids[2:4])
+        expected = {(one, "derived-from", other) for one in ids[:2] for other in ids[2:4]}
+        assert {ends(one) for id in ids for one in artifact_store.relations(id)} == expected
+        created = artifact_store.relations(ids[0])[0].created
+        artifact_store.derive(ids[:2], ids[2:4])
+        assert [one.created for one in artifact_store.relations(ids[0])][:1] == [created]
+        artifact_store.derive([], ids)
+        artifact_store.derive(ids, [])
+        with refused("SYM-A042", ids[4]):
+            artifact_store.derive([ids[0], ids[4]], [ids[4]])
+        with refused("SYM-A002"):
+            artifact_store.derive([ids[0]], [ids[4], UNKNOWN])
+        artifact_store.remove(ids[4])
+        with refused("SYM-A002"):
+            artifact_store.derive([ids[0]], [ids[4]])
+        assert {ends(one) for id in ids for one in artifact_store.relations(id)} == expected
+
     @pytest.mark.parametrize(
         ("lineage", "run"),
         [

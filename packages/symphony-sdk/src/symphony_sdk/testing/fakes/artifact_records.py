@@ -348,6 +348,21 @@ def no_tag(tag: str) -> ArtifactError:
     )
 
 
+def related_to_itself(id: str, kind: str) -> ArtifactError:
+    """An artifact cannot be anything to itself.
+
+    Args:
+        id: The artifact.
+        kind: What it was to be.
+    """
+    return ArtifactError(
+        f"artifact {id} cannot be {kind} itself",
+        code="SYM-A042",
+        hint="A relation is between two artifacts.",
+        details={"id": id},
+    )
+
+
 def damaged(id: str) -> ArtifactError:
     """The bytes of an artifact are not what was stored.
 

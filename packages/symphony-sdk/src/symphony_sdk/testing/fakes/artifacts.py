@@ -38,6 +38,7 @@ from symphony_sdk.testing.fakes.artifact_records import (
     checked_moment,
     damaged,
     no_tag,
+    related_to_itself,
 )
 
 _PART: Final = 1 << 20
@@ -245,13 +246,22 @@ class FakeArtifactStore:
             one = self._records.known(subject).id
             other = object if kind == "produced-by" else self._records.known(object).id
             if one == other:
-                raise ArtifactError(
-                    f"artifact {one} cannot be {kind} itself",
-                    code="SYM-A042",
-                    hint="A relation is between two artifacts.",
-                    details={"id": one},
-                )
+                raise related_to_itself(one, kind)
             return self._records.relate(one, kind, other)
+
+    def derive(self, ids: Sequence[str], sources: Sequence[str]) -> None:
+        """Say that artifacts are derived from others."""
+        with self._lock:
+            meant = [
+                (self._records.present(id).id, self._records.present(source).id)
+                for id in ids
+                for source in sources
+            ]
+            for one, other in meant:
+                if one == other:
+                    raise related_to_itself(one, "derived-from")
+            for one, other in meant:
+                self._records.relate(one, "derived-from", other)
 
     def relations(self, id: str) -> Sequence[Relation]:
         """What an artifact is to others and they are to it."""

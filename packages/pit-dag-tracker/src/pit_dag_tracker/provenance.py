@@ -1,0 +1,46 @@
+"""Which artifacts nodes are given, so that it is known of their own artifacts what these were made from."""
+
+from collections.abc import Mapping
+
+from pit_dag_tracker.entries import Stored
+from pit_dag_tracker.spill import artifact_ids, spilled
+from pit_dag_tracker.wiring import Wiring
+
+
+class Provenance:
+    """The artifacts that outputs of one run are in; nodes are named by their numbers.
+
+    Args:
+        wiring: Says where each node's inputs come from.
+        spilled: Ids of the artifacts that outputs of completed nodes are in, by node and port.
+    """
+
+    def __init__(self, wiring: Wiring, spilled: Mapping[int, dict[str, str]]) -> None:
+        self._wiring = wiring
+        self._spilled = {number: ids for number, ids in spilled.items() if ids}
+
+    def completed(self, number: int, stored: Mapping[str, Stored]) -> None:
+        """A node has completed.
+
+        Args:
+            number: The node.
+            stored: Its outputs as the log holds them.
+        """
+        if ids := spilled(stored):
+            self._spilled[number] = ids
+        else:
+            self._spilled.pop(number, None)  # it ran again
+
+    def sources(self, number: int, given: Mapping[str, bytes]) -> tuple[str, ...]:
+        """Ids of the artifacts that a node's inputs refer to, or came from, each once.
+
+        Args:
+            number: The node.
+            given: What it, or one of its items, is given.
+        """
+        found = dict.fromkeys(artifact_ids(given))
+        if self._spilled:
+            for parent, port in self._wiring.origins(number):
+                if id := self._spilled.get(parent, {}).get(port):
+                    found[id] = None
+        return tuple(found)
