@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 
 from msgspec.structs import replace
 from zstandard import ZstdError
@@ -22,6 +23,9 @@ BATCH_BYTES = 4 << 20
 """Bytes of chunks that are written together."""
 
 
+_LOOKS = 5
+"""How often what a stream shares is looked for again."""
+
 TOGETHER_BYTES = 128 << 10
 """Bytes up to which new chunks are written together with the commit, while nobody else commits."""
 
@@ -34,6 +38,7 @@ class Publication:
         description: What it is stored with.
         durable: Whether a crash of the machine must not lose it.
         data: Its bytes, where all of them are in memory.
+        streamed: Whether they are not.
         size: How many there are.
         id: Their id; empty until it is known what of it is there.
         chunks: Ids of its chunks in order.
@@ -48,6 +53,7 @@ class Publication:
     description: Description
     durable: bool
     data: memoryview = field(default_factory=lambda: memoryview(b""))
+    streamed: bool = False
     size: int = 0
     id: bytes = b""
     chunks: list[bytes] = field(default_factory=list)
@@ -68,6 +74,9 @@ class Publisher:
         reader: Reads from it.
         chunker: Cuts artifacts.
         ids: Gives the ids of the store.
+
+    Attributes:
+        latest: When something was last being stored, on the clock `time.monotonic`.
     """
 
     def __init__(
@@ -78,6 +87,7 @@ class Publisher:
         self._reader = reader
         self._chunker = chunker
         self._ids = ids
+        self.latest = 0.0
 
     def stage(self, data: memoryview, description: Description, *, durable: bool) -> Publication:
         """Write what of an artifact is not there; a small one is looked at when it is committed, beside others.
@@ -91,7 +101,7 @@ class Publisher:
             OSError: It cannot be written.
             apsw.Error: The index cannot be read.
         """
-        publication = Publication(description, durable, data, len(data))
+        publication = Publication(description, durable, data, size=len(data))
         if len(data) > TOGETHER_BYTES:
             self._stage([publication])
         return publication
@@ -111,7 +121,7 @@ class Publisher:
             apsw.Error: The index cannot be read.
         """
         whole = self._ids.stream()
-        publication = Publication(description, durable)
+        publication = Publication(description, durable, streamed=True)
         for batch in _batches(self._chunker.cut_stream(parts)):
             for part in batch:
                 whole.update(part)
@@ -152,27 +162,47 @@ class Publisher:
         home = self._journal.commit(build, packs, chunks=[*pending.values()], placed=placed)
         if durable := [publication.packs for publication in group if publication.durable]:
             self._journal.sync({home}.union(*durable))
+        self.latest = time.monotonic()
         self._journal.add_fresh(written.values())
         for publication in group:
             self._journal.add_fresh(publication.fresh)
 
-    def publish_whole(self, publication: Publication) -> None:
-        """Make an artifact part of the store, writing it again where what it shared is gone.
+    def publish(self, publication: Publication) -> None:
+        """Make an artifact part of the store, looking again for what it shared where that is gone.
 
         Args:
-            publication: The artifact, all its bytes in memory.
+            publication: The artifact.
 
         Raises:
+            Stale: Something that it shares is gone for good, and its bytes are not in memory.
             OSError: The disk refuses.
             apsw.Error: The index refuses.
         """
-        while True:
+        for attempt in count():
             try:
                 self.commit([publication])
             except Stale:
-                self._stage([publication])
+                if publication.streamed and attempt == _LOOKS:
+                    raise
+                self._look_again(publication)
             else:
                 return
+
+    def _look_again(self, publication: Publication) -> None:
+        """Find anew what an artifact shares: where it was, a pack was written anew since."""
+        self._journal.learn()  # so that nothing is remembered to be in such a pack
+        if not publication.streamed:
+            self._stage([publication])
+            return
+        with self._index.looking() as rows:
+            packs = [rows.pack(id) for id in publication.packs]
+            condemned = {pack.id for pack in packs if pack is not None and pack.state == "condemned"}
+            moved = [id for id, chunk in publication.places.items() if chunk.pack in condemned]
+            found = self._journal.places(rows, moved)
+        if len(found) < len(moved) or not all(map(self._reader.holds, found.values())):
+            raise Stale
+        publication.places |= found
+        publication.packs = {chunk.pack for chunk in publication.places.values()}
 
     def _stage(self, publications: Sequence[Publication]) -> None:
         """Find out what of some artifacts is there, and write the rest of each where it is much."""
@@ -213,6 +243,7 @@ class Publisher:
 
     def _find(self, cut: Sequence[tuple[Publication, Sequence[memoryview]]]) -> None:
         """Add chunks to publications: those that are there, read back, and those that are not."""
+        self.latest = time.monotonic()
         wanted: dict[bytes, list[Publication]] = {}
         for publication, parts in cut:
             is_whole = len(parts) == 1 and len(parts[0]) == publication.size and bool(publication.id)

@@ -217,7 +217,8 @@ class Rows:
         """
         (number,) = self.first(
             "insert into pack (id, state, indexed) values (?, ?, ?) "
-            "on conflict (id) do update set state = excluded.state, indexed = excluded.indexed returning number",
+            "on conflict (id) do update set state = excluded.state, indexed = excluded.indexed, "
+            "packed = packed and excluded.state != 'open' returning number",
             (id, state, indexed),
         )
         return int(number)
