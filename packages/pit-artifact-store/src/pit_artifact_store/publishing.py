@@ -10,7 +10,7 @@ from zstandard import ZstdError
 
 from pit_artifact_store.chunking import Chunker
 from pit_artifact_store.entries import Description
-from pit_artifact_store.ids import ContentIds, id_range, is_written_as_id, text_of
+from pit_artifact_store.ids import CHUNK_ID_BYTES, ContentIds, id_range, is_written_as_id, text_of
 from pit_artifact_store.index import Index
 from pit_artifact_store.journal import Journal, Stale
 from pit_artifact_store.packs import CHUNK, DamagedFrame
@@ -247,7 +247,7 @@ class Publisher:
         wanted: dict[bytes, list[Publication]] = {}
         for publication, parts in cut:
             is_whole = len(parts) == 1 and len(parts[0]) == publication.size and bool(publication.id)
-            ids = [publication.id] if is_whole else [self._ids(part) for part in parts]
+            ids = [publication.id[:CHUNK_ID_BYTES]] if is_whole else [*map(self._ids.of_chunk, parts)]
             publication.chunks += ids
             for id, part in zip(ids, parts, strict=True):
                 if id not in publication.places and id not in publication.pending:

@@ -15,9 +15,6 @@ from pit_artifact_store.recipes import Chunk
 PackState = Literal["open", "closed", "condemned"]
 """`open`: a process appends to it, or did until it was killed; `closed`: none does; `condemned`: nothing is needed of it."""
 
-CHUNK_KEY_BYTES: Final = 16
-"""Of the id of a chunk, what it is looked up by; what is found is read and compared."""
-
 SCHEMA: Final = """
 create table if not exists clock (one integer primary key check (one = 1), seq integer not null);
 insert or ignore into clock values (1, 0);
@@ -286,14 +283,13 @@ class Rows:
         Args:
             ids: Their ids.
         """
-        keys = {id[:CHUNK_KEY_BYTES]: id for id in ids}
-        wanted = [*keys]
+        wanted = [*ids]
         for begin in range(0, len(wanted), _ASKED_AT_ONCE):
             values = wanted[begin : begin + _ASKED_AT_ONCE]
             # Of few different lengths, so that a statement that was prepared is found again.
             values += values[-1:] * ((1 << (len(values) - 1).bit_length()) - len(values))
-            for key, *place in self.db.execute(_CHUNKS + f"({', '.join('?' * len(values))})", values):
-                yield Chunk(keys[key], *place)
+            for row in self.db.execute(_CHUNKS + f"({', '.join('?' * len(values))})", values):
+                yield Chunk(*row)
 
     def learn(self, chunks: Iterable[Chunk]) -> None:
         """Find these chunks from now on.
@@ -308,5 +304,5 @@ class Rows:
                 pack = self.pack(chunk.pack)
                 numbers[chunk.pack] = pack.number if pack and pack.state != "condemned" else 0
             if number := numbers[chunk.pack]:
-                rows.append((chunk.id[:CHUNK_KEY_BYTES], number, chunk.offset, chunk.stored, chunk.size))
+                rows.append((chunk.id, number, chunk.offset, chunk.stored, chunk.size))
         self.db.executemany("insert or replace into chunk values (?, ?, ?, ?, ?)", sorted(rows))
