@@ -23,7 +23,7 @@ from pit_artifact_store.packs import CHUNK, COMMIT, HEADER_BYTES, PACKED_CHUNK, 
 from pit_artifact_store.reading import recipe_of
 from pit_artifact_store.recipes import Chunk, encode_recipe
 from pit_artifact_store.records import Gone, Image, ObjectRow, Row, decode_commit
-from pit_artifact_store.rows import Object, PackRow, Rows
+from pit_artifact_store.rows import CHUNK_PARTS, Object, PackRow, Rows
 
 WASTE: Final = 0.2
 """A pack is written anew when more of it than this part is not needed."""
@@ -261,7 +261,6 @@ class Collector:
             is_last = is_last and len(users) < _TOGETHER
             if is_last:
                 rows.db.execute("update object set home = ? where home = ?", (self._journal.home, row.number))
-                rows.db.execute("delete from chunk where pack = ?", (row.number,))
                 rows.learn(moved.values())
                 condemn = "update pack set state = 'condemned', condemned = ? where number = ?"
                 rows.db.execute(condemn, (time.time(), row.number))
@@ -281,6 +280,7 @@ class Collector:
         with self._index.reading() as rows:
             waiting = rows.removed_bytes()
             condemned = rows.packs("condemned")
+        deleted = False
         for row in condemned:
             if row.condemned > before:
                 waiting += row.indexed
@@ -290,6 +290,11 @@ class Collector:
             self._files.forget(row.id)
             with self._index.writing() as rows:
                 rows.db.execute("delete from pack where number = ? and state = 'condemned'", (row.number,))
+            deleted = True
+        if deleted:
+            for part in range(CHUNK_PARTS):  # others write in between
+                with self._index.writing() as rows:
+                    rows.forget_chunks(part)
         return waiting
 
 

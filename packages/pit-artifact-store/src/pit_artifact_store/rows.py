@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import apsw
 
+from pit_artifact_store.ids import CHUNK_ID_BYTES
 from pit_artifact_store.recipes import Chunk
 
 PackState = Literal["open", "closed", "condemned"]
@@ -42,7 +43,7 @@ create table if not exists chunk (
     id blob primary key, pack integer not null, offset integer not null, stored integer not null,
     size integer not null
 ) without rowid;
-create index if not exists chunk_of_pack on chunk (pack);
+drop index if exists chunk_of_pack;       -- of an earlier version: it cost each chunk a second page
 create table if not exists entry (
     sequence    integer primary key,
     object      integer not null,
@@ -126,6 +127,9 @@ _USERS: Final = """
 select number, id, size, removed, born, seq, home, recipe from object
 where number in (select object from use where pack = ?) order by number limit ?
 """
+CHUNK_PARTS: Final = 256
+"""In how many parts the table of chunks is looked through."""
+
 _ASKED_AT_ONCE: Final = 512
 _CHUNKS: Final = """
 select c.id, p.id, c.offset, c.stored, c.size from chunk c cross join pack p
@@ -306,3 +310,14 @@ class Rows:
             if number := numbers[chunk.pack]:
                 rows.append((chunk.id, number, chunk.offset, chunk.stored, chunk.size))
         self.db.executemany("insert or replace into chunk values (?, ?, ?, ?, ?)", sorted(rows))
+
+    def forget_chunks(self, part: int) -> None:
+        """Forget those chunks of a part of the table that are in packs which are not known any more.
+
+        Args:
+            part: Which one of `CHUNK_PARTS`.
+        """
+        self.db.execute(
+            "delete from chunk where id between ? and ? and pack not in (select number from pack)",
+            (bytes([part]), bytes([part]) + b"\xff" * CHUNK_ID_BYTES),
+        )
