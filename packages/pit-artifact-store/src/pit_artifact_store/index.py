@@ -114,7 +114,8 @@ class Index:
             try:
                 yield self._writer
             finally:
-                db.execute("rollback")
+                if db.in_transaction:
+                    db.execute("rollback")
 
     @contextmanager
     def writing(self) -> Iterator[Rows]:

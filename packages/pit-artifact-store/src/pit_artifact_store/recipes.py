@@ -3,9 +3,9 @@
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from itertools import accumulate
-from operator import lt
-from struct import Struct
+from itertools import accumulate, pairwise
+from struct import Struct, unpack_from
+from struct import pack as pack_values
 from typing import Final, NamedTuple
 
 from pit_artifact_store.ids import CHUNK_ID_BYTES
@@ -57,6 +57,7 @@ class Recipe:
         self.packs = [data[i : i + PACK_ID_BYTES] for i in range(_HEAD.size, begin, PACK_ID_BYTES)]
         self._first = version == _FIRST_VERSION
         self._data = memoryview(data)[begin:]
+        self._chunks: list[Chunk] | None = None
         if version not in (_FIRST_VERSION, _VERSION) or len(data) < begin or not self._is_whole():
             raise ValueError(f"a recipe of version {version} with {self._count} chunks in {len(data)} bytes")
 
@@ -70,8 +71,12 @@ class Recipe:
         columns = count * (CHUNK_ID_BYTES + (4 if is_plain else 8))
         if len(data) != _REST.size + runs * _RUN.size + columns or bool(runs) != bool(count):
             return False
-        firsts = [first for first, pack, _ in self._runs(runs) if pack < len(self.packs)]
-        return len(firsts) == runs and all(map(lt, firsts, [*firsts[1:], count])) and firsts[:1] in ([], [0])
+        last = -1
+        for first, pack, _ in self._runs(runs):
+            if not last < first < count or pack >= len(self.packs) or (last < 0 and first):
+                return False
+            last = first
+        return True
 
     def _runs(self, count: int) -> Iterator[tuple[int, int, int]]:
         return _RUN.iter_unpack(self._data[_REST.size : _REST.size + count * _RUN.size])
@@ -80,13 +85,16 @@ class Recipe:
         return self._count
 
     def __iter__(self) -> Iterator[Chunk]:
+        if self._chunks is None:
+            self._chunks = self._read()
         return iter(self._chunks)
 
     def __getitem__(self, number: int) -> Chunk:
+        if self._chunks is None:
+            self._chunks = self._read()
         return self._chunks[number]
 
-    @cached_property
-    def _chunks(self) -> list[Chunk]:
+    def _read(self) -> list[Chunk]:
         data, count, packs = self._data, self._count, self.packs
         if self._first:
             return [
@@ -95,21 +103,20 @@ class Recipe:
             ]
         runs, is_plain = _REST.unpack_from(data)
         begin = _REST.size + runs * _RUN.size
-        ids = bytes(data[begin : begin + count * CHUNK_ID_BYTES])
-        column = Struct(f"<{count}I")
-        sizes = column.unpack_from(data, begin + len(ids))
-        if is_plain:
-            stored = tuple(OVERHEAD + size for size in sizes)
-        else:
-            stored = column.unpack_from(data, begin + len(ids) + column.size)
+        end = begin + count * CHUNK_ID_BYTES
+        ids = bytes(data[begin:end])
+        sizes = unpack_from(f"<{count}I", data, end)
+        stored = [OVERHEAD + size for size in sizes]
+        if not is_plain:
+            stored = [*unpack_from(f"<{count}I", data, end + 4 * count)]
         chunks = []
-        starts = {first: (packs[pack], offset) for first, pack, offset in self._runs(runs)}
-        pack, offset = b"", 0
-        for number in range(count):
-            pack, offset = starts.get(number, (pack, offset))
-            id = ids[number * CHUNK_ID_BYTES : (number + 1) * CHUNK_ID_BYTES]
-            chunks.append(Chunk(id, pack, offset, stored[number], sizes[number]))
-            offset += stored[number]
+        starts = [*self._runs(runs), (count, 0, 0)]
+        for (first, number, offset), (behind, _, _) in pairwise(starts):
+            pack = packs[number]
+            for at in range(first, behind):
+                id = ids[at * CHUNK_ID_BYTES : (at + 1) * CHUNK_ID_BYTES]
+                chunks.append(Chunk(id, pack, offset, stored[at], sizes[at]))
+                offset += stored[at]
         return chunks
 
     @cached_property
@@ -147,10 +154,10 @@ def encode_recipe(chunks: Sequence[Chunk]) -> bytes:
             runs.append(_RUN.pack(number, packs[pack], offset))
         follows = (pack, offset + stored)
         is_plain = is_plain and stored == size + OVERHEAD
-    column = Struct(f"<{len(chunks)}I")
+    column = f"<{len(chunks)}I"
     parts = [_HEAD.pack(_VERSION, len(packs), len(chunks)), *packs, _REST.pack(len(runs), is_plain), *runs]
     parts += [chunk.id for chunk in chunks]
-    parts.append(column.pack(*[chunk.size for chunk in chunks]))
+    parts.append(pack_values(column, *[chunk.size for chunk in chunks]))
     if not is_plain:
-        parts.append(column.pack(*[chunk.stored for chunk in chunks]))
+        parts.append(pack_values(column, *[chunk.stored for chunk in chunks]))
     return b"".join(parts)
