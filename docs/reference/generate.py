@@ -35,6 +35,7 @@ from symphony_sdk.testing import fakes
 from symphony_sdk.testing.contracts.artifact_catalogue import ArtifactCatalogueContract
 from symphony_sdk.testing.contracts.artifact_contract import ArtifactContract
 from symphony_sdk.testing.contracts.artifact_scores import ArtifactScoresContract
+from symphony_sdk.testing.contracts.artifact_search import ArtifactSearchContract
 from symphony_sdk.testing.contracts.artifact_store import ArtifactStoreContract
 from symphony_sdk.testing.contracts.bus import BusContract
 from symphony_sdk.testing.contracts.dag_tracker import DagTrackerContract
@@ -277,6 +278,7 @@ def testing_kit() -> Iterator[str]:
         ArtifactStoreContract,
         ArtifactCatalogueContract,
         ArtifactScoresContract,
+        ArtifactSearchContract,
         BusContract,
         DagTrackerContract,
         TransportContract,

@@ -25,6 +25,7 @@ ARROWS = {
     "symphony_files": {SDK},
     "symphony_report": {SDK},
     "symphony_telemetry": {SDK},
+    "symphony_text_quality": {SDK},
     "symphony_engine_dask": {SDK, "symphony_isolation"},
     "symphony_engine_ray": {SDK, "symphony_isolation"},
     "symphony_transport_nats": {SDK, "symphony_ipc"},

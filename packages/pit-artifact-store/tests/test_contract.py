@@ -5,6 +5,7 @@ from pit_artifact_store import Store
 from symphony_sdk.testing.contracts.artifact_catalogue import ArtifactCatalogueContract
 from symphony_sdk.testing.contracts.artifact_contract import Damage
 from symphony_sdk.testing.contracts.artifact_scores import ArtifactScoresContract
+from symphony_sdk.testing.contracts.artifact_search import ArtifactSearchContract
 from symphony_sdk.testing.contracts.artifact_store import ArtifactStoreContract
 
 
@@ -23,7 +24,7 @@ class TestStore(ArtifactStoreContract):
         return damage
 
 
-class TestCatalogue(ArtifactCatalogueContract, ArtifactScoresContract):
+class TestCatalogue(ArtifactCatalogueContract, ArtifactScoresContract, ArtifactSearchContract):
     @pytest.fixture
     def artifact_store(self, artifact_store: Store) -> Store:
         return artifact_store

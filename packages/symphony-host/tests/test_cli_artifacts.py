@@ -19,11 +19,13 @@ from symphony_host.cli.artifacts.keeping import DURABILITIES
 from symphony_host.cli.artifacts.lineage_tree import tree
 from symphony_host.cli.artifacts.progress_line import EVERY, LARGE, ProgressLine
 from symphony_host.cli.artifacts.reading import RELATED
+from symphony_host.cli.artifacts.searching import shown
 from symphony_host.cli.artifacts.upkeep import GRACE_DAYS, NAMED
 from symphony_host.cli.root import run
 from symphony_host.cli.run_compaction import Age
+from symphony_sdk.contributions import ArtifactRef
 from symphony_sdk.errors import ArtifactError
-from symphony_sdk.ports import Lineage
+from symphony_sdk.ports import ArtifactInfo, Found, Lineage, Score
 from symphony_sdk.ports.artifacts import GRACE, Collected, Durability, Relation, RelationKind
 from symphony_sdk.testing.fakes import FakeArtifactStore
 
@@ -78,7 +80,8 @@ def test_artifacts_are_listed_the_newest_first_with_name_version_and_tags(
     new = store.put(b"new", name="a.txt", media_type="text/plain")
     store.tag(new.id, "latest")
     headings, first, second = cli("list").splitlines()
-    assert headings.split() == ["artifact", "name", "version", "size", "type", "stored", "run", "tags"]
+    expected = ["artifact", "name", "version", "size", "type", "stored", "quality", "run", "tags"]
+    assert headings.split() == expected
     assert re.match(rf"{new.id}  a\.txt  2 +3 B +text/plain .*latest$", first)
     assert second.startswith(old.id)
     assert second.endswith("r1")
@@ -117,6 +120,51 @@ def test_nothing_found_is_said(cli: Cli, as_json: Callable[..., Any]) -> None:
     assert as_json("list") == []
     assert cli("log", "--name", "nothing") == "no artifacts\n"
     assert cli("tags") == "no tags\n"
+
+
+def test_search_shows_why_each_artifact_was_found(store: FakeArtifactStore, cli: Cli) -> None:
+    text = f"the first\nquarterly  figures{EVIL} of the year".encode()
+    first = store.put(text, name="report.txt", media_type="text/plain")
+    store.put(b"figures", name="other", media_type="text/plain")
+    assert cli("search", "Quarterly", "figures").splitlines() == [
+        f"{first.id} report.txt (49 B)",
+        "  the first quarterly  figures  [2Jevil  of the year",
+    ]
+    assert len(cli("search", "figures").splitlines()) == 4
+    assert cli("search", "missing") == "no artifacts\n"
+    assert cli("search", "--type", "text/").splitlines()[1] == f"{first.id} report.txt (49 B)"
+
+
+def test_search_prints_words_in_bold_on_a_terminal() -> None:
+    found = Found(ArtifactInfo(ArtifactRef("b3-0", 1, "text/plain", "a"), 0.0), 1.0, "a word, a", ((2, 6),))
+    assert shown(found) == "a \x1b[1mword\x1b[0m, a"
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        (["--run", "r1"], ["run"]),
+        (["--tag", "rel/"], ["tagged"]),
+        (["--type", "text/h"], ["typed"]),
+        (["--since", "2099-01-01"], []),
+        (["--until", "2001-01-01"], ["old"]),
+        (["--quality", "0.5"], ["good"]),
+        (["--limit", "2"], ["run", "tagged"]),
+    ],
+)
+def test_each_filter_of_search_chooses(
+    store: FakeArtifactStore, as_json: Callable[..., Any], filters: list[str], found: list[str]
+) -> None:
+    store.put(b"word 1", name="old", media_type="text/plain", created=5.0)
+    good = store.put(b"word 2", name="good", media_type="text/plain")
+    store.score(good.id, Score("acme.a", "1", 0.5))
+    store.put(b"word 3", name="typed", media_type="text/html")
+    tagged = store.put(b"word 4", name="tagged", media_type="text/plain")
+    store.tag(tagged.id, "rel/1")
+    store.put(b"word 5", name="run", media_type="text/plain", lineage=Lineage(run="r1"))
+    assert [each["info"]["ref"]["name"] for each in as_json("search", *filters)] == found
+    if "--limit" not in filters:
+        assert [each["info"]["ref"]["name"] for each in as_json("search", "word", *filters)] == found
 
 
 def test_show_tells_all_that_is_known(

@@ -57,6 +57,16 @@ def test_bytes_go_through_pipes_and_come_back_unchanged() -> None:
     assert artifacts("fsck") == b"every artifact is whole\n"
 
 
+def test_what_was_just_stored_is_found_by_its_words() -> None:
+    artifacts("put", "-", "--name", "street.txt", "--type", "text/plain", stdin="Häuser\nder Straße".encode())
+    (found,) = json.loads(artifacts("search", "straße", "HÄUSER", "--type", "text/", "--json"))
+    assert (found["info"]["ref"]["name"], found["snippet"]) == ("street.txt", "Häuser\nder Straße")
+    assert found["highlights"] == [[0, 6], [11, 17]]
+    assert artifacts("search", "der").decode().endswith(" street.txt (19 B)\n  Häuser der Straße\n")
+    assert artifacts("search", "missing") == b"no artifacts\n"
+    assert b"SYM-A020" in artifacts("search", "nowhere:x", "--json", code=1)
+
+
 def test_a_reader_who_has_seen_enough_is_no_error() -> None:
     (info,) = json.loads(artifacts("put", "-", "--json", stdin=os.urandom(8 << 20)))
     pipe = subprocess.PIPE

@@ -5,6 +5,7 @@ from symphony_sdk.ports import RunRequest
 from symphony_sdk.testing import Contract
 from symphony_sdk.testing.contracts.artifact_catalogue import ArtifactCatalogueContract
 from symphony_sdk.testing.contracts.artifact_scores import ArtifactScoresContract
+from symphony_sdk.testing.contracts.artifact_search import ArtifactSearchContract
 from symphony_sdk.testing.contracts.artifact_store import ArtifactStoreContract
 from symphony_sdk.testing.contracts.bus import BusContract
 from symphony_sdk.testing.contracts.dag_tracker import DagTrackerContract
@@ -12,7 +13,9 @@ from symphony_sdk.testing.contracts.transport import TransportContract
 from symphony_sdk.testing.fakes import FakeArtifactStore, FakeBus, FakeDagTracker, FakeTransport
 
 
-class TestFakeArtifactStore(ArtifactStoreContract, ArtifactCatalogueContract, ArtifactScoresContract):
+class TestFakeArtifactStore(
+    ArtifactStoreContract, ArtifactCatalogueContract, ArtifactScoresContract, ArtifactSearchContract
+):
     @pytest.fixture
     def artifact_store(self):
         return FakeArtifactStore()

@@ -3,6 +3,7 @@
 import json
 from typing import Final
 
+from pit_artifact_store.changes import note
 from pit_artifact_store.recipes import Recipe
 from pit_artifact_store.records import (
     EntryRow,
@@ -52,7 +53,14 @@ def apply(rows: Rows, image: Image, home: int) -> bool:
         case RelationRow():
             object = row.subject
     found = rows.first("select number from object where id = ? and born < ?", (object, seq))
-    return found is not None and _apply_fact(rows, row, seq, found[0])
+    if found is None:
+        return False
+    if isinstance(row, TagRow):
+        _note_holder(rows, row.name)
+    newest = _apply_fact(rows, row, seq, found[0])
+    if newest and isinstance(row, TagRow | ScoreRow):
+        note(rows, object)
+    return newest
 
 
 def _apply_object(rows: Rows, row: ObjectRow, seq: int, home: int) -> bool:
@@ -141,6 +149,7 @@ def _apply_fact(
 
 def _apply_gone(rows: Rows, gone: Gone, seq: int) -> bool:
     if gone.table == "tag":
+        _note_holder(rows, gone.name)
         rows.db.execute("delete from tag where name = ? and seq < ?", (gone.name, seq))
         return rows.db.changes() > 0
     found = rows.first("select number, seq from object where id = ?", (gone.object,))
@@ -153,6 +162,7 @@ def _apply_gone(rows: Rows, gone: Gone, seq: int) -> bool:
                 return False
             for statement in _FORGET:
                 rows.db.execute(statement, (number,))
+            note(rows, gone.object)
             return True
         case "pin":
             rows.db.execute("delete from pin where object = ? and seq < ?", (number, seq))
@@ -166,6 +176,13 @@ def _apply_gone(rows: Rows, gone: Gone, seq: int) -> bool:
                 (number, gone.kind, gone.name, seq),
             )
     return rows.db.changes() > 0
+
+
+def _note_holder(rows: Rows, tag: str) -> None:
+    """Have the artifact that has a tag, and may lose it, looked at again."""
+    found = rows.first("select o.id from tag t join object o on o.number = t.object where t.name = ?", (tag,))
+    if found is not None:
+        note(rows, found[0])
 
 
 def is_newest(rows: Rows, image: Image, leaving: int) -> bool:

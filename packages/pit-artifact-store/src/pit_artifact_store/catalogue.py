@@ -12,7 +12,17 @@ from pit_artifact_store.failures import untagged
 from pit_artifact_store.ids import id_range, text_of
 from pit_artifact_store.index import Index
 from pit_artifact_store.journal import Journal
-from pit_artifact_store.lookups import INFO, TAG, as_id, info_of, reasons_of, relations_of, resolve
+from pit_artifact_store.lookups import (
+    INFO,
+    TAG,
+    Filters,
+    as_id,
+    fitting,
+    info_of,
+    reasons_of,
+    relations_of,
+    resolve,
+)
 from pit_artifact_store.records import Gone, HoldRow, ObjectRow, PinRow, RelationRow, Row, ScoreRow, TagRow
 from pit_artifact_store.rows import Rows
 
@@ -93,36 +103,13 @@ class Catalogue:
             quality: Only those whose quality is at least this, if not 0.
             limit: At most so many.
         """
-        wanted = [
-            ("e.run = :run and e.run != ''", run),  # so that the index of runs is used
-            ("instr(e.name, :name)", name),
-            ("substr(e.media_type, 1, length(:media_type)) = :media_type", media_type),
-            (
-                "exists (select 1 from tag where object = o.number and substr(name, 1, length(:tag)) = :tag)",
-                tag,
-            ),
-            ("e.created >= :since", since),
-            ("e.created < :until", until is not None),
-            ("(select avg(value) from score where object = o.number) >= :quality", quality),
-            (f"o.removed {'>' if removed else '='} 0", True),
-        ]
-        query = INFO + "where " + " and ".join(condition for condition, asked in wanted if asked)
-        values = {
-            "run": run,
-            "name": name,
-            "media_type": media_type,
-            "tag": tag,
-            "since": since,
-            "until": until,
-            "quality": quality,
-        }
-        found: dict[bytes, ArtifactInfo] = {}
+        filters = Filters(run, name, tag, media_type, since, until, quality, removed)
+        found: dict[str, ArtifactInfo] = {}
         with self._index.reading() as rows:
-            for row in rows.db.execute(query + " order by e.sequence desc", values):
+            for info in fitting(rows, filters):
                 if len(found) >= limit:
                     break
-                if row[0] not in found:
-                    found[row[0]] = info_of(row)
+                found.setdefault(info.ref.id, info)
         return list(found.values())
 
     # -- tags, pins, holds ---------------------------------------------------------------------------

@@ -6,6 +6,7 @@ compressing     held by the process that compresses packs in the background
 keys            the keys of the store, wrapped by the master key, which is elsewhere
 packs/*.pack    everything that is stored, sealed; see `packs`
 index.db        what the packs say, ready to be asked; made anew from them where it is lost
+search/         what the search has indexed, sealed; made anew from the rest where it is lost
 """
 
 import fcntl

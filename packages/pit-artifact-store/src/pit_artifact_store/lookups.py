@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from symphony_sdk.contributions import ArtifactRef
 from symphony_sdk.ports import ArtifactInfo, Hold, Relation
@@ -26,6 +26,57 @@ select o.id, o.size, e.created, e.name, e.version, e.media_type, e.facts, o.remo
 from entry e join object o on o.number = e.object
 """
 """Everything that is known of an artifact by one of its descriptions."""
+
+
+class Filters(NamedTuple):
+    """Which artifacts are looked for.
+
+    Args:
+        run: Only those of this run, if not empty.
+        name: Only those with this text in their name, if not empty.
+        tag: Only those with a tag that begins so, if not empty.
+        media_type: Only those of a type that begins so, if not empty.
+        since: Only those stored at this Unix time in seconds, or later.
+        until: Only those stored before this Unix time in seconds.
+        quality: Only those whose quality is at least this, if not 0.
+        removed: Only those that were removed, in place of those that were not.
+    """
+
+    run: str = ""
+    name: str = ""
+    tag: str = ""
+    media_type: str = ""
+    since: float = 0.0
+    until: float | None = None
+    quality: float = 0.0
+    removed: bool = False
+
+
+def fitting(rows: Rows, filters: Filters, ids: Sequence[bytes] = ()) -> Iterator[ArtifactInfo]:
+    """Descriptions that fit, the newest first.
+
+    Args:
+        rows: The index.
+        filters: What they are to fit.
+        ids: Only those of these artifacts, if not empty.
+    """
+    wanted = [
+        ("o.id in (select unhex(value) from json_each(:ids))", ids),
+        ("e.run = :run and e.run != ''", filters.run),  # so that the index of runs is used
+        ("instr(e.name, :name)", filters.name),
+        ("substr(e.media_type, 1, length(:media_type)) = :media_type", filters.media_type),
+        (
+            "exists (select 1 from tag where object = o.number and substr(name, 1, length(:tag)) = :tag)",
+            filters.tag,
+        ),
+        ("e.created >= :since", filters.since),
+        ("e.created < :until", filters.until is not None),
+        ("(select avg(value) from score where object = o.number) >= :quality", filters.quality),
+        (f"o.removed {'>' if filters.removed else '='} 0", True),
+    ]
+    query = INFO + "where " + " and ".join(condition for condition, asked in wanted if asked)
+    values = {**filters._asdict(), "ids": json.dumps([id.hex() for id in ids])}
+    return map(info_of, rows.db.execute(query + " order by e.sequence desc", values))
 
 
 def resolve(rows: Rows, text: str, *, present: bool = False) -> Object:

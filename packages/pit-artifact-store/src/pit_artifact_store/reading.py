@@ -96,8 +96,9 @@ class Reader:
 
     def _recipe(self, object: Object) -> Recipe:
         """Where its bytes are; that of the latest artifact is kept, as whoever reads a part often reads another."""
-        if self._recent is not None and self._recent[:2] == (object.id, object.seq):
-            return self._recent[2]
+        recent = self._recent  # once: another thread may put another one there
+        if recent is not None and recent[:2] == (object.id, object.seq):
+            return recent[2]
         recipe = recipe_of(object)
         self._recent = (object.id, object.seq, recipe)
         return recipe

@@ -8,11 +8,12 @@ import apsw
 import msgspec
 
 from pit_artifact_store.applying import apply
+from pit_artifact_store.changes import note
 from pit_artifact_store.index import Index
 from pit_artifact_store.pack_files import PackFiles
 from pit_artifact_store.packs import COMMIT, HEADER_BYTES, DamagedFrame, Pack
 from pit_artifact_store.recipes import Recipe
-from pit_artifact_store.records import Gone, Image, ObjectRow, decode_commit
+from pit_artifact_store.records import EntryRow, Gone, Image, ObjectRow, decode_commit
 from pit_artifact_store.rows import PackRow, Rows
 
 _AT_ONCE: Final = 1000
@@ -95,6 +96,7 @@ def _tail(pack: Pack, begin: int) -> Tail:
 
 
 def _replay(rows: Rows, behind: list[Tail]) -> None:
+    had_any = rows.first("select 1 from entry limit 1") is not None
     encode, decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(Image).decode
     # In a table, not in memory: of a store whose index is lost, this is everything.
     rows.db.execute(
@@ -109,6 +111,7 @@ def _replay(rows: Rows, behind: list[Tail]) -> None:
             )
     # What is said of an artifact may be older than what is left of its own images: they come first.
     latest, last = 0, (0, 0)
+    replayed: set[bytes] = set()
     query = "select fact, seq, pack, image from replay where (fact, seq) > (?, ?) order by fact, seq limit ?"
     while page := rows.all(query, (*last, _AT_ONCE)):
         for fact, seq, number, data in page:
@@ -116,8 +119,13 @@ def _replay(rows: Rows, behind: list[Tail]) -> None:
             apply(rows, image, number)
             if isinstance(image.row, ObjectRow):
                 rows.learn(Recipe(image.row.recipe))
+            elif isinstance(image.row, EntryRow):
+                replayed.add(image.row.object)
             latest, last = max(latest, seq), (fact, seq)
     rows.tick(latest, 0)
+    if had_any:  # else all of it is new to the search
+        for id in replayed:  # at moments that the search may have seen, of an index that was set back since
+            note(rows, id)
     rows.db.execute("drop table replay")
     for tail in behind:
         _settle(rows, tail)

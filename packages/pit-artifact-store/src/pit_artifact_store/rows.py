@@ -5,7 +5,8 @@ lineage. The same bytes have one object and as many entries as they have descrip
 sequence. The numbers of objects and packs are those of this index alone and are never given a second time.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 import apsw
@@ -75,6 +76,14 @@ create table if not exists score (
     object integer, scorer text, version text not null, value real not null, reason text not null,
     inputs text not null, created real not null, seq integer not null, primary key (object, scorer)
 ) without rowid;
+create table if not exists feed (
+    one        integer primary key check (one = 1),
+    generation blob not null,
+    pruned     integer not null           -- whoever has not read the notes up to this moment has missed some
+);
+insert or ignore into feed values (1, randomblob(16), 0);
+create table if not exists changed (object blob primary key, seq integer not null) without rowid;
+create index if not exists changed_in_turn on changed (seq);
 """
 
 
@@ -123,6 +132,10 @@ class PackRow(NamedTuple):
 
 
 _OBJECT: Final = "select number, id, size, removed, born, seq, home, recipe from object "
+_OBJECTS: Final = """
+select number, id, size, removed, born, seq, home, recipe from object
+where id in (select unhex(value) from json_each(?))
+"""
 _USERS: Final = """
 select number, id, size, removed, born, seq, home, recipe from object
 where number in (select object from use where pack = ?) order by number limit ?
@@ -150,7 +163,7 @@ class Rows:
     def __init__(self, db: apsw.Connection) -> None:
         self.db = db
 
-    def first(self, query: str, values: Sequence[Any] = ()) -> Any:
+    def first(self, query: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> Any:
         """The first row of a query; None where there is none.
 
         Args:
@@ -161,7 +174,7 @@ class Rows:
             return row
         return None
 
-    def all(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
+    def all(self, query: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
         """The rows of a query.
 
         Args:
@@ -245,6 +258,15 @@ class Rows:
         """
         row = self.first(_OBJECT + "where id = ?", (id,))
         return row and Object(*row)
+
+    def objects(self, ids: Sequence[bytes]) -> dict[bytes, Object]:
+        """The objects of some artifacts, removed or not, by their ids.
+
+        Args:
+            ids: Their ids.
+        """
+        found = self.db.execute(_OBJECTS, (json.dumps([id.hex() for id in ids]),))
+        return {object.id: object for object in (Object(*row) for row in found)}
 
     def objects_after(self, number: int, limit: int) -> list[Object]:
         """Objects by number.

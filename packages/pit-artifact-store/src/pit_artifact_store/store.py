@@ -16,6 +16,7 @@ from symphony_sdk.ports import (
     ArtifactInfo,
     Collected,
     Durability,
+    Found,
     KeyInfo,
     Lineage,
     OnArtifactProgress,
@@ -39,13 +40,14 @@ from pit_artifact_store.ids import ContentIds, text_of
 from pit_artifact_store.index import Index
 from pit_artifact_store.journal import Journal, Stale
 from pit_artifact_store.keys import RepositoryKeys, open_keys, rotate
-from pit_artifact_store.lookups import resolve
+from pit_artifact_store.lookups import Filters, resolve
 from pit_artifact_store.pack_files import PackFiles
 from pit_artifact_store.packs import DamagedFrame
 from pit_artifact_store.publishing import Publication, Publisher
 from pit_artifact_store.reading import DamagedContent, Reader
 from pit_artifact_store.recovery import recover
 from pit_artifact_store.rows import Object
+from pit_artifact_store.searching import Search
 
 Result = TypeVar("Result")
 
@@ -77,6 +79,7 @@ class Store:
         self._collector = Collector(self._index, self._files, self._journal)
         self._compressor = Compressor(directory, self._collector, self._publisher)
         self._checker = Checker(directory, self._index, self._files, ids)
+        self._search = Search(directory, self._index, self._reader, self._keys.search_key)
         alone = (ArtifactError, Stale, OSError, apsw.Error)
         self._committer: Committer[Publication] = Committer(self._publisher.commit, alone)
 
@@ -141,6 +144,7 @@ class Store:
         with disk_errors_named(self._root):
             publication = self._publisher.stage(view, description, durable=durability != "os")
             self._publish(publication, durability)
+        self._search.noticed()
         return ArtifactRef(text_of(publication.id), len(view), media_type, name)
 
     def put_stream(
@@ -182,6 +186,7 @@ class Store:
                     code="SYM-A011",
                     hint="Store it again.",
                 ) from None
+        self._search.noticed()
         return ArtifactRef(text_of(publication.id), publication.size, media_type, name)
 
     def _publish(self, publication: Publication, durability: Durability) -> None:
@@ -327,6 +332,45 @@ class Store:
                 quality=quality,
                 limit=limit,
             )
+
+    def search(
+        self,
+        query: str,
+        *,
+        run: str = "",
+        tag: str = "",
+        media_type: str = "",
+        since: float = 0.0,
+        until: float | None = None,
+        quality: float = 0.0,
+        limit: int = 20,
+        fresh: bool = False,
+    ) -> Sequence[Found]:
+        """Artifacts with all words of a query in their text, name, tags or metadata, the best first.
+
+        Args:
+            query: Words, `"phrases"`, `OR`, `-not`, `name:word`, `metadata.key:word`: the syntax of tantivy. Empty: all
+                that fit the filters, the newest first.
+            run: Only those of this run.
+            tag: Only those with a tag that begins so.
+            media_type: Only those of a type that begins so, such as `text/`.
+            since: Only those stored at this Unix time in seconds, or later.
+            until: Only those stored before this Unix time in seconds.
+            quality: Only those whose quality is at least this; with 0, also those that nobody scored.
+            limit: At most so many.
+            fresh: Whether all that was stored before is found. It is indexed about a second later, else.
+
+        Raises:
+            ArtifactError: The query cannot be understood, or what is stored cannot be indexed.
+        """
+        filters = Filters(run, "", tag, media_type, since, until, quality)
+        with self._reading():
+            for text in (query, run, tag, media_type):
+                text.encode()  # what is no Unicode is named here
+            if query.strip():
+                return self._search.search(query, filters, limit, fresh=fresh)
+            found = self._catalogue.find(**filters._asdict(), limit=limit)
+            return [Found(info, 0.0, info.ref.name) for info in found]
 
     def tag(self, id: str, tag: str) -> Tag:
         """Give an artifact a tag; another that had it has it no more.
@@ -539,7 +583,8 @@ class Store:
             on_progress: Told how far it is.
         """
         self._expect_open()
-        return [error.payload() for error in self._checker.verify(on_progress)]
+        faults = [*self._checker.verify(on_progress), *self._search.faults()]
+        return [error.payload() for error in faults]
 
     def usage(self) -> StoreUsage:
         """What the store holds."""
@@ -579,6 +624,7 @@ class Store:
         if self._closed or os.getpid() != self._process:
             return
         self._compressor.close()
+        self._search.close()
         self._committer.close()
         self._closed = True
         with ExitStack() as closing:
@@ -618,7 +664,9 @@ class Store:
         return self._named("read")
 
     def _writing(self) -> ExitStack:
-        return self._named("written to")
+        stack = self._named("written to")
+        stack.callback(self._search.noticed)
+        return stack
 
     def _named(self, doing: str) -> ExitStack:
         self._expect_open()

@@ -2,5 +2,6 @@
 
 from symphony_core.core import Outcome, SymphonyCore
 from symphony_core.inputs import bind_inputs
+from symphony_core.scoring import InstalledScorer, Scored, Scoring
 
-__all__ = ["Outcome", "SymphonyCore", "bind_inputs"]
+__all__ = ["InstalledScorer", "Outcome", "Scored", "Scoring", "SymphonyCore", "bind_inputs"]

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from symphony_core import SymphonyCore
+from symphony_core import Scoring, SymphonyCore
 from symphony_ipc.bridge import Bridge
 from symphony_isolation import HostLane, IsolatedExtensions, WorkerLimits, WorkerSpec
 from symphony_sdk.errors import ConfigurationError, ExtensionError, PortError, SymphonyError
@@ -68,6 +68,7 @@ class Host:
         bridge: Between threads and the event loop that it lives on.
         observers: See every event of every run: those of extensions, and the bus.
         core: The domain.
+        scoring: Has artifacts rated by scorers.
         authority: Says what the extensions in workers may do.
     """
 
@@ -109,6 +110,7 @@ class Host:
             conductor=self.conductor,
             observers=self.observers,
         )
+        self.scoring = Scoring(pit=self.pit, extensions=self.extensions)
 
     @classmethod
     @asynccontextmanager

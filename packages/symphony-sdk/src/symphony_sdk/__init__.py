@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from symphony_sdk.contributions import AddonSpec as AddonSpec
+    from symphony_sdk.contributions import Artifact as Artifact
     from symphony_sdk.contributions import ArtifactRef as ArtifactRef
     from symphony_sdk.contributions import CommandSpec as CommandSpec
     from symphony_sdk.contributions import ModelInfo as ModelInfo
     from symphony_sdk.contributions import OperationSpec as OperationSpec
     from symphony_sdk.contributions import PanelSpec as PanelSpec
     from symphony_sdk.contributions import PortSpec as PortSpec
+    from symphony_sdk.contributions import Rating as Rating
     from symphony_sdk.contributions import ThemeSpec as ThemeSpec
     from symphony_sdk.errors import (
         Cancelled as Cancelled,
@@ -40,7 +42,13 @@ if TYPE_CHECKING:
         Operator as Operator,
     )
     from symphony_sdk.extension import (
+        Scorer as Scorer,
+    )
+    from symphony_sdk.extension import (
         operator as operator,
+    )
+    from symphony_sdk.extension import (
+        scorer as scorer,
     )
     from symphony_sdk.formats import ExportedWorkflow as ExportedWorkflow
     from symphony_sdk.formats import FormatNote as FormatNote
@@ -114,6 +122,9 @@ if TYPE_CHECKING:
         provides_pit_components as provides_pit_components,
     )
     from symphony_sdk.markers import (
+        provides_scorers as provides_scorers,
+    )
+    from symphony_sdk.markers import (
         provides_transports as provides_transports,
     )
     from symphony_sdk.markers import (
@@ -143,16 +154,18 @@ __version__ = "0.1.0"
 _HOME = {
     "contributions": (
         "AddonSpec",
+        "Artifact",
         "ArtifactRef",
         "CommandSpec",
         "ModelInfo",
         "OperationSpec",
         "PanelSpec",
         "PortSpec",
+        "Rating",
         "ThemeSpec",
     ),
     "errors": ("Cancelled", "ExtensionError", "PermissionDenied", "SymphonyError"),
-    "extension": ("Addon", "Context", "Instrument", "Operator", "operator"),
+    "extension": ("Addon", "Context", "Instrument", "Operator", "Scorer", "operator", "scorer"),
     "formats": ("ExportedWorkflow", "FormatNote", "ImportedWorkflow", "NodeMapping", "WorkflowFormat"),
     "markers": (
         "on_health",
@@ -175,6 +188,7 @@ _HOME = {
         "provides_observers",
         "provides_operators",
         "provides_pit_components",
+        "provides_scorers",
         "provides_transports",
         "provides_workflow_formats",
         "provides_workflow_templates",

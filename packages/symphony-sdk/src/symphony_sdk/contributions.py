@@ -45,6 +45,7 @@ class OperationSpec(msgspec.Struct, frozen=True, omit_defaults=True):
             earlier one may stand in for a call. None: so it is if the extension asks for no permission but models.
         chains: Whether its calls may follow others on the same thread: those of a plain function, in a worker that
             knows how.
+        scores: Of a scorer: how the media types begin that it rates, none of them standing for all; None of any other.
     """
 
     id: str
@@ -58,6 +59,7 @@ class OperationSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     short: bool = False
     pure: bool | None = None
     chains: bool = False
+    scores: tuple[str, ...] | None = None
 
 
 class ModelInfo(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -162,3 +164,50 @@ class ArtifactRef(msgspec.Struct, frozen=True, tag_field="$type", tag="artifact"
     size: int
     media_type: str = "application/octet-stream"
     name: str = ""
+
+
+class Artifact(ArtifactRef, frozen=True, tag="artifact", omit_defaults=True):
+    """An artifact as a scorer sees it; `ctx.artifacts.get(artifact)` gives its bytes.
+
+    Args:
+        id: Content id.
+        size: Size in bytes.
+        media_type: Such as `text/html`.
+        name: File name for people.
+        metadata: Facts kept beside it.
+        tags: The tags that it has.
+        created: Unix time in seconds when it was first stored; 0 where that is not known.
+    """
+
+    metadata: dict[str, str] = {}
+    tags: tuple[str, ...] = ()
+    created: float = 0.0
+
+
+class Rating(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a scorer says of an artifact.
+
+    Args:
+        value: How good it is, from 0, of no use, to 1, as good as can be.
+        reason: Why, in a line for people; at most 1,000 characters.
+    """
+
+    value: float
+    reason: str = ""
+
+
+REASON_LIMIT = 1000
+"""Characters that the reason of a rating may have."""
+
+
+def rating_fault(rating: Rating) -> str:
+    """Why a rating cannot be kept as a score; empty where it can.
+
+    Args:
+        rating: What a scorer gave.
+    """
+    if not 0.0 <= rating.value <= 1.0:  # which is true of nan as well
+        return f"its value is {rating.value:g}, and not from 0 to 1"
+    if len(rating.reason) > REASON_LIMIT:
+        return f"its reason has {len(rating.reason):,} characters; {REASON_LIMIT:,} are allowed"
+    return ""

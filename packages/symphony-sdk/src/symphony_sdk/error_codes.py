@@ -878,6 +878,23 @@ CATALOGUE: dict[str, ErrorCode] = {
         "related to itself or in a way that there is not: an artifact is `derived-from` another, `produced-by` a run, "
         "or `replaces` another. The message says which.",
     ),
+    "SYM-A020": ErrorCode(
+        "Query cannot be understood",
+        "A search names a field that there is not, gives a value that is none of its kind, only says what must not be "
+        "there, or is too long. The message says which. Words are looked for in `text`, `name`, `tag` and `facts`, which "
+        "are the metadata; `metadata.KEY`, `type`, `run`, `extension` and `quality` can be asked for by name. What is to "
+        "be taken as it is, such as an address, stands in double quotes.",
+    ),
+    "SYM-A021": ErrorCode(
+        "Artifacts cannot be indexed",
+        "The words of all texts are kept in memory while they are searched, in `$XDG_RUNTIME_DIR` or `/dev/shm`, and there "
+        "is no room or no right to write there. What is stored is safe, and `symphony artifacts list` finds it.",
+    ),
+    "SYM-A022": ErrorCode(
+        "Sealed index of words is damaged",
+        "A file in the folder `search` of the store is not what was written there. No artifact is touched: the next search "
+        "makes it anew from what is stored. But the disk may be failing.",
+    ),
     "SYM-A011": ErrorCode(
         "Artifact shared what was collected",
         "While a stream was stored, a collection freed something that it shares with other artifacts. Nothing of it "
@@ -887,6 +904,26 @@ CATALOGUE: dict[str, ErrorCode] = {
         "Not a score",
         "A score has the id and the version of its scorer, and a value from 0 to 1; its inputs are text by names. The "
         "message says what was given.",
+    ),
+    "SYM-A026": ErrorCode(
+        "Scorer gave no rating",
+        "What a scorer gave is not a number from 0 to 1 with a reason of at most 1,000 characters. The message names the "
+        "scorer and what it gave. Nothing of it is kept, an earlier score of it stays, and the scores of other scorers "
+        "are kept. Tell the author of the extension.",
+    ),
+    "SYM-A027": ErrorCode(
+        "Scorer is unknown",
+        "No usable extension brings a scorer of that id. `symphony list --operations` shows what each extension brings, "
+        "and `symphony doctor` what is wrong with those that cannot be used.",
+    ),
+    "SYM-A028": ErrorCode(
+        "No scorer rates these artifacts",
+        "Each scorer says how the media types begin that it rates, and none of those that were asked rates one of the "
+        "artifacts. Ask others, or store the artifact with the media type that it has: `symphony artifacts put --type`.",
+    ),
+    "SYM-A029": ErrorCode(
+        "Input of scorers is unknown",
+        "An input was given that none of the scorers takes which were asked. The hint names those that they take.",
     ),
     "SYM-A030": ErrorCode(
         "Keys of the artifact store are damaged",

@@ -7,11 +7,12 @@ only for extensions that run in the host.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import pluggy
 
 from symphony_sdk.events import RunEvent
-from symphony_sdk.extension import Addon, Context, Instrument, Operator
+from symphony_sdk.extension import Addon, Context, Instrument, Operator, Scorer
 from symphony_sdk.formats import WorkflowFormat
 from symphony_sdk.markers import PROJECT
 from symphony_sdk.providers import (
@@ -80,6 +81,30 @@ class ExtensionHooks:
             @provides_instruments
             def symphony_instruments():
                 yield Mood()
+            ```
+        """
+
+    @_hookspec
+    def symphony_scorers(self) -> "Iterable[Scorer[..., Any]]":  # type: ignore[empty-body]
+        """Contribute scorers, which say how good artifacts are. *Worker.*
+
+        Returns:
+            The scorers of the extension.
+
+        Example:
+            ```python
+            from symphony_sdk import Artifact, Context, Rating, provides_scorers, scorer
+
+            @scorer("acme.text.variety", accepts=("text/",))
+            def variety(ctx: Context, artifact: Artifact, wanted: float = 0.5) -> Rating:
+                "Rate how many of the words of a text are different ones."
+                words = ctx.artifacts.get(artifact).decode(errors="replace").split()
+                share = len(set(words)) / len(words) if words else 0.0
+                return Rating(min(share / wanted, 1.0), f"{share:.0%} of {len(words)} words are different")
+
+            @provides_scorers
+            def symphony_scorers():
+                yield variety
             ```
         """
 

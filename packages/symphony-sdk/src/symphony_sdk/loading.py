@@ -10,7 +10,7 @@ import msgspec
 import pluggy
 
 from symphony_sdk.errors import ExtensionError, SymphonyError, foreign_error
-from symphony_sdk.extension import Addon, Context, Instrument, Operator
+from symphony_sdk.extension import Addon, Context, Instrument, Operator, Scorer
 from symphony_sdk.hookspecs import ExtensionHooks, HostHooks
 from symphony_sdk.markers import PROJECT
 
@@ -30,7 +30,7 @@ class Contributions(msgspec.Struct):
     """What one extension contributes in its worker.
 
     Args:
-        operations: Operators and instruments by id.
+        operations: Operators, instruments and scorers by id.
         addons: Addons.
         lifecycle: Implementations of the life cycle's hooks by step.
         health: Asks each implementation of `symphony_health`.
@@ -147,7 +147,11 @@ def contributions_of(extension: str, plugin: object, manager: pluggy.PluginManag
         ExtensionError: A hook or a contribution breaks the contract. What its own code raises passes through.
     """
     operations: dict[str, Operator[..., Any] | Instrument] = {}
-    for kind, hook in ((Operator, "symphony_operators"), (Instrument, "symphony_instruments")):
+    for kind, hook in (
+        (Operator, "symphony_operators"),
+        (Instrument, "symphony_instruments"),
+        (Scorer, "symphony_scorers"),
+    ):
         for operation in collect(manager, extension, hook, kind):
             _ = operation.spec  # its annotations are read, and refused, now
             _check_namespace(extension, operation.id)
@@ -220,8 +224,8 @@ def collect(manager: pluggy.PluginManager, extension: str, hook: str, kind: type
                 hint = f"Yield instances of {kind.__name__}."
                 if inspect.isclass(item) and issubclass(item, kind):
                     hint = f"Yield an instance: write {item.__name__}()."
-                elif callable(item) and kind is Operator:
-                    hint = "Decorate the function with @operator."
+                elif callable(item) and kind in (Operator, Scorer):
+                    hint = f"Decorate the function with @{kind.__name__.lower()}."
                 raise ExtensionError(
                     f"{hook} of the extension {extension!r} contributed {item!r}", code="SYM-E018", hint=hint
                 )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import msgspec
 
     from symphony_sdk.events import RunEvent
-    from symphony_sdk.extension import Addon, Context, Instrument, Operator
+    from symphony_sdk.extension import Addon, Context, Instrument, Operator, Scorer
     from symphony_sdk.formats import WorkflowFormat
     from symphony_sdk.providers import (
         BusUplink,
@@ -37,6 +37,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 Operators = TypeVar("Operators", bound="Callable[[], Iterable[Operator[..., Any]]]")
 Instruments = TypeVar("Instruments", bound="Callable[[], Iterable[Instrument]]")
+Scorers = TypeVar("Scorers", bound="Callable[[], Iterable[Scorer[..., Any]]]")
 Addons = TypeVar("Addons", bound="Callable[[], Iterable[Addon]]")
 Lifecycle = TypeVar("Lifecycle", bound="Callable[[Context], None]")
 HealthCheck = TypeVar("HealthCheck", bound="Callable[[Context], str | None]")
@@ -66,6 +67,11 @@ def provides_operators(function: Operators) -> Operators:
 def provides_instruments(function: Instruments) -> Instruments:
     """Mark the function that lists the instruments of an extension."""
     return hookimpl(specname="symphony_instruments")(function)
+
+
+def provides_scorers(function: Scorers) -> Scorers:
+    """Mark the function that lists the scorers of an extension."""
+    return hookimpl(specname="symphony_scorers")(function)
 
 
 def provides_addons(function: Addons) -> Addons:

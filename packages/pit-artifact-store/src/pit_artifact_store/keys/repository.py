@@ -23,6 +23,7 @@ class RepositoryKeys:
     Attributes:
         id_key: Keys the hash that makes ids, 32 bytes; never changes.
         index_key: Opens the index, 32 bytes; never changes.
+        search_key: Opens what the search keeps, 32 bytes; never changes.
         chunk_seed: Says where content is cut, 64 bits; never changes.
         epoch: Number of the repository key that new packs are sealed with.
 
@@ -37,6 +38,7 @@ class RepositoryKeys:
         self.key_id = key_id
         self.id_key = _derived(secrets.root, "id key")
         self.index_key = _derived(secrets.root, "index key")
+        self.search_key = _derived(secrets.root, "search key")
         self.chunk_seed = int.from_bytes(_derived(secrets.root, "chunk seed")[:8], "little")
         self.epoch = secrets.keys[-1].epoch
         self._ciphers = {each.epoch: AESGCM(each.key) for each in secrets.keys}

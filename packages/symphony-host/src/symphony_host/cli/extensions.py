@@ -7,7 +7,7 @@ import click
 from symphony_host.catalogue import enablement_of, load_catalogue, quarantine_of
 from symphony_host.cli.session import settings_of
 from symphony_host.cli.shell import Shell, debug_option, json_option, pass_shell
-from symphony_host.cli.survey import Surveyed, survey
+from symphony_host.cli.survey import Surveyed, kind_of, survey
 
 
 @click.command(name="list")
@@ -105,7 +105,7 @@ def _row(each: Surveyed) -> tuple[str, ...]:
 
 def _print_operations(shell: Shell, found: list[Surveyed]) -> None:
     rows = [
-        (operation.id, operation.kind, each.record.version, operation.title or operation.description)
+        (operation.id, kind_of(operation), each.record.version, operation.title or operation.description)
         for each in found
         for operation in each.operations or ()
     ]

@@ -12,7 +12,7 @@ from symphony_sdk.errors import ExtensionError, SymphonyError
 
 from symphony_host.cli.session import settings_of
 from symphony_host.cli.shell import Shell, debug_option, error_lines, json_option, pass_shell
-from symphony_host.cli.survey import Surveyed, survey
+from symphony_host.cli.survey import Surveyed, kind_of, survey
 from symphony_host.cli.text import clean, columns, size
 from symphony_host.configuration import Settings
 
@@ -250,7 +250,7 @@ def _operations(each: Surveyed) -> list[str]:
     if each.operations is None:
         return ["  not known before its first start: `symphony list --operations` starts it"]
     return columns(
-        [(spec.id, spec.kind, spec.title or spec.description) for spec in each.operations], indent=2
+        [(spec.id, kind_of(spec), spec.title or spec.description) for spec in each.operations], indent=2
     )
 
 
@@ -260,10 +260,11 @@ def _print_operation(shell: Shell, operation: "OperationSpec") -> None:
         return
     click.secho(clean(operation.id), bold=True)
     facts = [
-        ("kind", operation.kind),
+        ("kind", kind_of(operation)),
         ("title", operation.title),
         ("description", operation.description),
         ("version", str(operation.version)),
+        ("rates", "" if operation.scores is None else ", ".join(operation.scores) or "every artifact"),
         (
             "retried",
             "yes, running it twice is as good as once" if operation.idempotent else "never after a crash",

@@ -44,6 +44,15 @@ class Surveyed(NamedTuple):
         return self.record.runs == "worker"
 
 
+def kind_of(operation: "OperationSpec") -> str:
+    """What an operation is called: `operator`, `instrument` or `scorer`.
+
+    Args:
+        operation: The operation.
+    """
+    return operation.kind if operation.scores is None else "scorer"
+
+
 def survey(settings: Settings, *, ask: bool = False, health: bool = False) -> list[Surveyed]:
     """Every installed extension, the broken ones included, sorted by id.
 

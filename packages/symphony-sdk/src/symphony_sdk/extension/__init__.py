@@ -1,4 +1,4 @@
-"""What an extension is made of: operators, instruments, addons, and the context that they work in."""
+"""What an extension is made of: operators, instruments, scorers, addons, and the context that they work in."""
 
 from symphony_sdk.extension.addon import Addon
 from symphony_sdk.extension.context import Artifacts, Context, Log
@@ -7,6 +7,7 @@ from symphony_sdk.extension.instrument import Instrument
 from symphony_sdk.extension.models import ModelOutputs, Models
 from symphony_sdk.extension.network import Network, OwnNetwork
 from symphony_sdk.extension.operator import Operator, operator
+from symphony_sdk.extension.scorer import Scorer, scorer
 from symphony_sdk.extension.signature import Signature
 
 __all__ = [
@@ -21,6 +22,8 @@ __all__ = [
     "Network",
     "Operator",
     "OwnNetwork",
+    "Scorer",
     "Signature",
     "operator",
+    "scorer",
 ]

@@ -104,6 +104,22 @@ class ArtifactInfo(msgspec.Struct, frozen=True):
     quality: float | None = None
 
 
+class Found(msgspec.Struct, frozen=True):
+    """An artifact that was searched for.
+
+    Args:
+        info: What is known of it: the newest of its descriptions that fits.
+        rank: How well it fits, against others of the same search; artifacts of more quality rank higher.
+        snippet: A part of its text that shows why; else its name, a tag, or a fact.
+        highlights: Begin and end of each word in the snippet that was looked for, in characters.
+    """
+
+    info: ArtifactInfo
+    rank: float
+    snippet: str
+    highlights: tuple[tuple[int, int], ...] = ()
+
+
 class Tag(msgspec.Struct, frozen=True):
     """A name for one artifact at a time.
 
@@ -358,6 +374,37 @@ class ArtifactStore(Protocol):
             removed: Only those that were removed, in place of those that were not.
             quality: Only those whose quality is at least this; with 0, also those that nobody scored.
             limit: At most so many.
+        """
+
+    def search(
+        self,
+        query: str,
+        *,
+        run: str = "",
+        tag: str = "",
+        media_type: str = "",
+        since: float = 0.0,
+        until: float | None = None,
+        quality: float = 0.0,
+        limit: int = 20,
+        fresh: bool = False,
+    ) -> Sequence[Found]:
+        """Artifacts with all words of a query in their text, name, tags or metadata, the best first.
+
+        Args:
+            query: Words, `"phrases"`, `OR`, `-not`, `name:word`, `metadata.key:word`: the syntax of tantivy. Empty: all
+                that fit the filters, the newest first.
+            run: Only those of this run.
+            tag: Only those with a tag that begins so.
+            media_type: Only those of a type that begins so, such as `text/`.
+            since: Only those stored at this Unix time in seconds, or later.
+            until: Only those stored before this Unix time in seconds.
+            quality: Only those whose quality is at least this; with 0, also those that nobody scored.
+            limit: At most so many.
+            fresh: Whether all that was stored before is found. It is indexed about a second later, else.
+
+        Raises:
+            ArtifactError: The query cannot be understood, or what is stored cannot be indexed.
         """
 
     def tag(self, id: str, tag: str) -> Tag:

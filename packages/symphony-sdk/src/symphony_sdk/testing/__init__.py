@@ -3,6 +3,7 @@
 from symphony_sdk.testing.context import RecordingContext, recording_context
 from symphony_sdk.testing.contracts import Contract, ExtensionContract
 from symphony_sdk.testing.models import FakeModels
+from symphony_sdk.testing.sample_artifact import SampleArtifact
 from symphony_sdk.testing.strategies import message_strategy
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "ExtensionContract",
     "FakeModels",
     "RecordingContext",
+    "SampleArtifact",
     "message_strategy",
     "recording_context",
 ]

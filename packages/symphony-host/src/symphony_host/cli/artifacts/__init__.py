@@ -7,6 +7,8 @@ from symphony_host.cli.artifacts.comparing import diff
 from symphony_host.cli.artifacts.keeping import hold, pin, put, release, remove, restore, unpin
 from symphony_host.cli.artifacts.lineage_tree import lineage
 from symphony_host.cli.artifacts.reading import get, list_, log, show
+from symphony_host.cli.artifacts.scoring import score, scores
+from symphony_host.cli.artifacts.searching import search
 from symphony_host.cli.artifacts.upkeep import fsck, gc, keys, rotate_keys, usage
 
 
@@ -19,6 +21,7 @@ def artifacts() -> None:
     \b
     Example:
       symphony artifacts list --run RUN
+      symphony artifacts search quarterly figures
       symphony artifacts get b3-3f2a --output report.html
       symphony artifacts put data.csv --meta source=survey
     """
@@ -26,6 +29,7 @@ def artifacts() -> None:
 
 for _command in (
     list_,
+    search,
     show,
     log,
     diff,
@@ -40,6 +44,8 @@ for _command in (
     hold,
     release,
     relate,
+    score,
+    scores,
     remove,
     restore,
     gc,

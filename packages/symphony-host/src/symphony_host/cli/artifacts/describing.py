@@ -31,6 +31,15 @@ def source(lineage: "Lineage") -> str:
     return f"{lineage.extension} {lineage.version}".rstrip()
 
 
+def quality(value: float | None) -> str:
+    """How good an artifact is, or how good one scorer finds it; nothing where nobody scored it.
+
+    Args:
+        value: From 0 to 1.
+    """
+    return "" if value is None else f"{value:.2f}"
+
+
 def facts(info: "ArtifactInfo") -> dict[str, str]:
     """All that is known of an artifact, in words, by what it is; facts that there are none of are left out.
 
@@ -49,6 +58,7 @@ def facts(info: "ArtifactInfo") -> dict[str, str]:
         "node": lineage.node,
         "extension": source(lineage),
         "made from": ", ".join(map(short_id, lineage.inputs)),
+        "quality": quality(info.quality),
         "tags": ", ".join(info.tags),
         "pinned": "yes" if info.pinned else "",
         "held for": "; ".join(f"{hold.reason} (since {moment(hold.created)})" for hold in info.holds),

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,6 +11,8 @@ from symphony_host.cli.shell import Shell
 
 if TYPE_CHECKING:
     from symphony_sdk.ports import ArtifactStore
+
+    from symphony_host.composition import Host
 
 T = TypeVar("T")
 
@@ -32,6 +34,25 @@ def with_store(shell: Shell, use: "Callable[[ArtifactStore], T]") -> T:
             store = host.artifacts
             with _interruptible():
                 return use(store)
+
+    settings = settings_of(shell)
+    return asyncio.run(opened())
+
+
+def with_host(shell: Shell, use: "Callable[[Host], Awaitable[T]]") -> T:
+    """What `use` gives for the whole host, which is closed afterwards.
+
+    Args:
+        shell: What was asked of this call.
+        use: Works with the host.
+
+    Raises:
+        SymphonyError: Whatever `use` raises.
+    """
+
+    async def opened() -> T:
+        async with open_host(settings) as host:
+            return await use(host)
 
     settings = settings_of(shell)
     return asyncio.run(opened())

@@ -49,6 +49,44 @@ class Moment(click.ParamType[float]):
 TEXT: Final = Text()
 
 
+def filter_options(function: F) -> F:
+    """Add the options that choose artifacts, as `ArtifactStore.find` takes them."""
+    options = (
+        click.option("--run", metavar="RUN", type=TEXT, default="", help="Only those of this run."),
+        click.option(
+            "--name", metavar="TEXT", type=TEXT, default="", help="Only those with this text in their name."
+        ),
+        click.option(
+            "--tag", metavar="TAG", type=TEXT, default="", help="Only those with a tag that begins so."
+        ),
+        click.option(
+            "--type",
+            "media_type",
+            metavar="TYPE",
+            type=TEXT,
+            default="",
+            help="Only those of a type that begins so, such as `image/`.",
+        ),
+        click.option(
+            "--since",
+            type=Moment(),
+            callback=lambda context, parameter, value: value or 0.0,
+            help="Only those stored from this time on.",
+        ),
+        click.option("--until", type=Moment(), help="Only those stored before this time."),
+        click.option(
+            "--quality",
+            metavar="NUMBER",
+            type=click.FloatRange(0.0, 1.0),
+            default=0.0,
+            help="Only those whose scores have this mean or a larger one, from 0 to 1.",
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
 def limit_option(default: int) -> Callable[[F], F]:
     """Add `--limit`.
 

@@ -21,16 +21,27 @@ _LABEL = 40
 
 
 class ProgressLine:
-    """Tells on standard error how many bytes are done; nothing unless that is a terminal and they are many.
+    """Tells on standard error how much is done; nothing unless that is a terminal and it is much.
 
     Args:
         label: What is done, such as the name of a file.
+        large: How much is worth a line; bytes unless `words` says else.
+        words: Says how much that is.
         clock: Gives the time in seconds.
     """
 
-    def __init__(self, label: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        label: str,
+        *,
+        large: int = LARGE,
+        words: Callable[[int], str] = size,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         label = clean(label)
         self._label = label if len(label) <= _LABEL else f"{label[: _LABEL - 2]}.."
+        self._large = large
+        self._words = words
         self._clock = clock
         self._terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._next = float("-inf")
@@ -51,15 +62,19 @@ class ProgressLine:
         """Tell how far it is; an `OnArtifactProgress`.
 
         Args:
-            done: Bytes that are done.
-            total: Of how many; 0 where that is not known.
+            done: How much is done.
+            total: Of how much; 0 where that is not known.
         """
-        if not self._terminal or max(done, total) < LARGE:
+        if not self._terminal or max(done, total) < self._large:
             return
         now = self._clock()
         if now < self._next:
             return
         self._next = now + EVERY
         self._drawn = True
-        share = f"{100 * done // total:3} %, {size(done)} of {size(total)}" if total else size(done)
+        share = (
+            f"{100 * done // total:3} %, {self._words(done)} of {self._words(total)}"
+            if total
+            else self._words(done)
+        )
         click.echo(f"\r\x1b[K{self._label}: {share}", err=True, nl=False)

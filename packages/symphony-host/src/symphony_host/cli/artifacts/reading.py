@@ -3,14 +3,14 @@
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from symphony_host.cli import exits
-from symphony_host.cli.artifacts.describing import facts, related, source
+from symphony_host.cli.artifacts.describing import facts, quality, related, source
 from symphony_host.cli.artifacts.opening import with_store
-from symphony_host.cli.artifacts.parameters import TEXT, Moment, artifact_argument, limit_option
+from symphony_host.cli.artifacts.parameters import TEXT, artifact_argument, filter_options, limit_option
 from symphony_host.cli.pipes import silence_stdout
 from symphony_host.cli.shell import Shell, debug_option, json_option, pass_shell, usage_error
 from symphony_host.cli.text import clean, columns, counted, moment, size
@@ -27,56 +27,21 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 
 
 @click.command(name="list")
-@click.option("--run", metavar="RUN", type=TEXT, default="", help="Only those of this run.")
-@click.option(
-    "--name", metavar="TEXT", type=TEXT, default="", help="Only those with this text in their name."
-)
-@click.option("--tag", metavar="TAG", type=TEXT, default="", help="Only those with a tag that begins so.")
-@click.option(
-    "--type",
-    "media_type",
-    metavar="TYPE",
-    type=TEXT,
-    default="",
-    help="Only those of a type that begins so, such as `image/`.",
-)
-@click.option("--since", type=Moment(), help="Only those stored from this time on.")
-@click.option("--until", type=Moment(), help="Only those stored before this time.")
+@filter_options
 @click.option("--removed", is_flag=True, help="Those that were removed and can still be restored, instead.")
 @limit_option(50)
 @json_option
 @debug_option
 @pass_shell
-def list_(
-    shell: Shell,
-    run: str,
-    name: str,
-    tag: str,
-    media_type: str,
-    since: float | None,
-    until: float | None,
-    removed: bool,
-    limit: int,
-) -> None:
+def list_(shell: Shell, /, removed: bool, limit: int, **filters: Any) -> None:
     """List artifacts, the newest first.
 
     \b
     Example:
       symphony artifacts list --name report --since 2026-03-01
+      symphony artifacts list --type text/ --quality 0.7
     """
-    found = with_store(
-        shell,
-        lambda store: store.find(
-            run=run,
-            name=name,
-            tag=tag,
-            media_type=media_type,
-            since=since or 0.0,
-            until=until,
-            removed=removed,
-            limit=limit,
-        ),
-    )
+    found = with_store(shell, lambda store: store.find(removed=removed, limit=limit, **filters))
     if shell.json:
         shell.print_json(found)
     elif found:
@@ -88,12 +53,13 @@ def list_(
                 size(info.ref.size),
                 info.ref.media_type,
                 moment(info.created),
+                quality(info.quality),
                 info.lineage.run,
                 ", ".join(info.tags),
             )
             for info in found
         ]
-        shell.table(("artifact", "name", "version", "size", "type", "stored", "run", "tags"), rows)
+        shell.table(("artifact", "name", "version", "size", "type", "stored", "quality", "run", "tags"), rows)
     else:
         click.echo("no artifacts")
 

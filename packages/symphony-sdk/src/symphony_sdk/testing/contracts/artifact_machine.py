@@ -169,6 +169,22 @@ class StoreMachine(RuleBasedStateMachine):
             self.model = {id: kept for id, kept in self.model.items() if not kept.removed}
             self.tagged = {tag: id for tag, id in self.tagged.items() if id in self.model}
 
+    @rule(word=st.sampled_from(["a", "b", "x", "y"]), quality=st.sampled_from([0.0, 0.5]))
+    def search(self, word: str, quality: float) -> None:
+        """Search for a word of names and tags."""
+        found = self.store.search(f"{self.mark} {word}", quality=quality, fresh=True, limit=100)
+        expected = set()
+        for id, kept in self.model.items():
+            words = {part for _, name, _ in kept.entries for part in name.split()}
+            tags = {tag for tag, of in self.tagged.items() if of == id}
+            words |= tags | {self.mark for _ in tags}
+            scores = kept.scores.values()
+            good = not quality or (scores and sum(scores) / len(scores) >= quality)
+            if {self.mark, word} <= words and good and not kept.removed:
+                expected.add(id)
+        assert len(found) == len(expected)
+        assert {each.info.ref.id for each in found} == expected
+
     @invariant()
     def all_is_told_as_the_model_has_it(self) -> None:
         """Every listing and every description is that of the model."""

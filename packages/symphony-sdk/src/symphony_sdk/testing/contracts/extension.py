@@ -10,12 +10,14 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from symphony_sdk.extension import Addon, Instrument, Operator
+from symphony_sdk.contributions import Rating, rating_fault
+from symphony_sdk.extension import Addon, Instrument, Operator, Scorer
 from symphony_sdk.loading import LIFECYCLE, Contributions, load_extension
 from symphony_sdk.manifest import Manifest
 from symphony_sdk.manifest import load as load_manifest
 from symphony_sdk.testing.context import recording_context
 from symphony_sdk.testing.contracts.contract import Contract
+from symphony_sdk.testing.sample_artifact import SampleArtifact
 from symphony_sdk.values import decode, encode
 
 _QUIET_IMPORT = """
@@ -36,7 +38,8 @@ class ExtensionContract(Contract):
 
     Attributes:
         package: Import name of the package that holds `symphony.toml`.
-        examples: Inputs by the id of the operation; each operation is run with its example.
+        examples: Inputs by the id of the operation; each operation is run with its example. What is a
+            [SampleArtifact][symphony_sdk.testing.sample_artifact.SampleArtifact] is put into the Artifact Store first.
         config: Settings to run with; those of the manifest's defaults unless given.
         models: What stands in for models of other extensions, as of `recording_context`.
     """
@@ -122,16 +125,20 @@ class ExtensionContract(Contract):
                 hook(context)
 
     def test_each_example_runs(self) -> None:
-        """Each operation takes its example and returns what its annotation says."""
+        """Each operation takes its example and returns what its annotation says; a scorer, what can be kept."""
         contributions = self.load()
         unknown = set(self.examples) - set(contributions.operations)
         assert not unknown, f"`examples` names operations that the extension has not: {sorted(unknown)}"
         for id, inputs in self.examples.items():
             operation = contributions.operations[id]
-            arguments = operation.signature.decode(
-                {port: msgspec.Raw(encode(value)) for port, value in inputs.items()}
-            )
             context = self._context()
+            given = {
+                port: value.put(context) if isinstance(value, SampleArtifact) else value
+                for port, value in inputs.items()
+            }
+            arguments = operation.signature.decode(
+                {port: msgspec.Raw(encode(value)) for port, value in given.items()}
+            )
             if isinstance(operation, Instrument):
                 operation.load(context)
                 try:
@@ -142,6 +149,12 @@ class ExtensionContract(Contract):
                 result = _finished(operation.function(context, **arguments))
             required = {port.name for port in operation.spec.outputs if port.required}
             assert required <= set(operation.signature.encode(result))
+            if isinstance(operation, Scorer) and isinstance(result, Rating):
+                assert not rating_fault(result), f"{id} gave {result}: {rating_fault(result)}"
+                kind = arguments["artifact"].media_type
+                assert kind.startswith(operation.accepts or ""), (
+                    f"{id} is not asked about {kind}, as its example is"
+                )
 
     def _context(self) -> Any:
         declared = self.manifest

@@ -15,6 +15,7 @@ from symphony_sdk.ports.artifacts import (
     ArtifactInfo,
     Collected,
     Durability,
+    Found,
     Hold,
     KeyInfo,
     Lineage,
@@ -40,6 +41,7 @@ from symphony_sdk.testing.fakes.artifact_records import (
     no_tag,
     related_to_itself,
 )
+from symphony_sdk.testing.fakes.artifact_words import found, words_of
 
 _PART: Final = 1 << 20
 
@@ -179,6 +181,36 @@ class FakeArtifactStore:
             return [
                 self._records.told(self._records.artifacts[info.ref.id], info) for _, info in found[:limit]
             ]
+
+    def search(
+        self,
+        query: str,
+        *,
+        run: str = "",
+        tag: str = "",
+        media_type: str = "",
+        since: float = 0.0,
+        until: float | None = None,
+        quality: float = 0.0,
+        limit: int = 20,
+        fresh: bool = False,
+    ) -> Sequence[Found]:
+        """Artifacts with all words of a query; each is found at once."""
+        with self._lock:
+            fitting = self.find(
+                run=run,
+                tag=tag,
+                media_type=media_type,
+                since=since,
+                until=until,
+                quality=quality,
+                limit=len(self._records.artifacts),
+            )
+            if not query.strip():
+                return [Found(info, 0.0, info.ref.name) for info in fitting[:limit]]
+            words = words_of(query)
+            hits = [found(self._records.artifacts[info.ref.id], info, words) for info in fitting]
+        return sorted((hit for hit in hits if hit is not None), key=lambda hit: -hit.rank)[:limit]
 
     def tag(self, id: str, tag: str) -> Tag:
         """Give an artifact a tag."""

@@ -1,0 +1,1 @@
+"""Scores artifacts: how easy a text is to read, and how well an artifact is described."""
