@@ -4,7 +4,7 @@
 
 Each round forks two processes that open one and the same store; in each, two threads put (at every durability, whole and as a
 stream, artifacts that share chunks with others and artifacts that the other process puts as well), move a tag, remove
-and collect without any grace, and say what has happened only when the call returned. Each process is killed after a
+collect without any grace and compress, and say what has happened only when the call returned. Each process is killed after a
 random number of those lines and a random moment more, some while they open the store. Then the store is opened as it is, without any repair, and everything
 that was acknowledged in the round is read and compared; every 20 rounds, and after the last one, `verify` reads every
 byte that is stored, and everything that was ever acknowledged is read and compared. Counted are
@@ -92,6 +92,7 @@ def work(store: Store, number: int, writer: int, thread: int, pipe: int) -> None
             say("T", seed, tag)
         if chance.random() < 0.03:
             store.collect(grace=0)
+            store._collector.compress(lambda: None)
 
 
 def write(directory: Path, number: int, writer: int, pipe: int) -> None:

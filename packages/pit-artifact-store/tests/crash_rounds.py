@@ -1,6 +1,6 @@
 """Lets writers be killed again and again: `python crash_rounds.py DIRECTORY ROUNDS SEED`.
 
-Each round forks a writer with two threads that store, remove, tag and collect, until it is killed. Prints what the
+Each round forks a writer with two threads that store, remove, tag, collect and compress, until it is killed. Prints what the
 writers said was done, one a line: `+ ID SEED SIZE`, `? ID` before a removal and `- ID` after it, `t TAG ID`.
 """
 
@@ -42,6 +42,8 @@ def write(directory: Path, seed: int, pipe: int) -> None:
                 store.tag(id, f"tag-{seed}-{number}")
             elif what < 0.4:
                 store.collect(grace=0)
+            elif what < 0.5:
+                store._collector.compress(lambda: None)
 
     other = threading.Thread(target=work, args=(1,), daemon=True)
     other.start()

@@ -42,6 +42,8 @@ def work(store: Store, seed: int, count: int) -> None:
             assert error.code == "SYM-A002", error
         if chance.random() < 0.1:
             store.collect(grace=0)
+        if chance.random() < 0.1:
+            store._collector.compress(lambda: None)
         assert all(info.ref.size in SIZES for info in store.find(limit=5))
 
 

@@ -199,3 +199,20 @@ def test_progress_is_told_up_to_the_end(store):
     store.collect(grace=0, on_progress=lambda done, total: told.append((done, total)))
     assert told
     assert told[-1][0] == told[-1][1] > 50_000
+
+
+def test_chunks_of_packs_that_were_deleted_are_forgotten(store):
+    store.put(os.urandom(500_000))
+    shared = os.urandom(500_000)
+    store.remove(store.put(os.urandom(500_000) + shared).id)
+    kept = store.put(shared).id
+    store.collect(grace=0)
+    query = "select count(*), total(size), sum(pack in (select number from pack)) from chunk"
+    with store._index.reading() as rows:
+        chunks, size, known = rows.first(query)
+    assert chunks == known
+    assert 1_000_000 <= size < 1_300_000
+    before = store.usage().stored
+    store.put(b"x" + shared)
+    assert store.usage().stored < before + 100_000
+    assert store.get(kept) == shared

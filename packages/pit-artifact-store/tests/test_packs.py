@@ -108,7 +108,7 @@ def test_a_write_that_fails_ends_the_pack(files, monkeypatch):
     def refused(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("os.pwrite", refused)
+    monkeypatch.setattr("os.pwritev", refused)
     with pytest.raises(OSError, match="No space"):
         writer.append([(CHUNK, b"x")])
     assert writer.is_full

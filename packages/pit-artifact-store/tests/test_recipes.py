@@ -1,10 +1,12 @@
 """Recipes and rows: whatever is encoded is decoded, and nothing else is."""
 
-from itertools import pairwise
+import struct
+from itertools import groupby, pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pit_artifact_store.packs import OVERHEAD
 from pit_artifact_store.recipes import Chunk, Recipe, encode_recipe
 from pit_artifact_store.records import (
     EntryRow,
@@ -22,7 +24,7 @@ from pit_artifact_store.records import (
 packs = st.integers(0, 5).map(lambda number: bytes([number]) * 16)
 chunks = st.builds(
     Chunk,
-    id=st.binary(min_size=32, max_size=32),
+    id=st.binary(min_size=16, max_size=16),
     pack=packs,
     offset=st.integers(0, 2**32 - 1),
     stored=st.integers(0, 2**32 - 1),
@@ -52,6 +54,30 @@ def test_a_recipe_is_what_it_was_made_of(made):
     assert set(recipe.packs) == {chunk.pack for chunk in made}
 
 
+@given(st.lists(st.tuples(packs, st.integers(0, 2**18)), max_size=20), st.integers(0, 9))
+def test_chunks_that_were_written_together_take_little_in_a_recipe(parts, gap):
+    made, ends = [], {}
+    for number, (pack, size) in enumerate(parts):
+        offset = ends.get(pack, 162)
+        made.append(Chunk(bytes([number]) * 16, pack, offset, OVERHEAD + size, size))
+        ends[pack] = offset + OVERHEAD + size + gap
+    data = encode_recipe(made)
+    assert list(Recipe(data)) == made
+    runs = len(made) if gap else sum(1 for _ in groupby(chunk.pack for chunk in made))
+    assert len(data) <= 12 + 16 * len(ends) + 10 * runs + 20 * len(made)
+
+
+@given(st.lists(chunks, max_size=20))
+def test_a_recipe_of_the_first_version_is_read(made):
+    order = sorted({chunk.pack for chunk in made})
+    data = struct.pack("<BHI", 1, len(order), len(made)) + b"".join(order)
+    for chunk in made:
+        data += struct.pack("<32sHIII", chunk.id + bytes(16), order.index(chunk.pack), *chunk[2:])
+    recipe = Recipe(data)
+    assert list(recipe) == made
+    assert recipe.packs == order
+
+
 @given(st.lists(chunks, max_size=20), st.integers(0, 2**20), st.integers(0, 2**20))
 def test_a_range_is_covered_by_the_chunks_that_it_touches(made, begin, length):
     recipe = Recipe(encode_recipe(made))
@@ -72,7 +98,7 @@ def test_foreign_bytes_are_no_recipe_or_a_whole_one(data):
     assert len(list(recipe.ends)) == len(recipe)
 
 
-@pytest.mark.parametrize("data", [b"", b"\x01", b"\x02" + bytes(6), encode_recipe([])[:-1]])
+@pytest.mark.parametrize("data", [b"", b"\x01", b"\x03" + bytes(11), encode_recipe([])[:-1]])
 def test_what_is_no_recipe_is_refused(data):
     with pytest.raises(ValueError, match="a recipe of"):
         Recipe(data)

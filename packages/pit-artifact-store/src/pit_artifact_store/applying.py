@@ -67,10 +67,11 @@ def _apply_object(rows: Rows, row: ObjectRow, seq: int, home: int) -> bool:
     known = rows.first("select number, seq from object where id = ?", (row.id,))
     if known is None:
         rows.db.execute(
-            "insert into object (id, size, removed, born, seq, home, recipe) values (?, ?, ?, ?, ?, ?, ?)",
-            (row.id, row.size, row.removed, row.born or seq, seq, home, row.recipe),
+            "insert into object (number, id, size, removed, born, seq, home, recipe) "
+            "values (?, ?, ?, ?, ?, ?, ?, ?)",
+            (seq, row.id, row.size, row.removed, row.born or seq, seq, home, row.recipe),
         )
-        number = rows.db.last_insert_rowid()
+        number = seq
     else:
         number, newest = known
         if newest >= seq:

@@ -175,7 +175,7 @@ class Checker:
             except zstandard.ZstdError as error:
                 yield _fault(f"a chunk cannot be unpacked: {error}, {place}", artifacts)
                 return
-        if frame.stored != chunk.stored or len(data) != chunk.size or self._ids(data) != chunk.id:
+        if frame.stored != chunk.stored or len(data) != chunk.size or self._ids.of_chunk(data) != chunk.id:
             yield _fault(f"a chunk is not that of its id, {place}", artifacts)
 
     def _recipes(self) -> Iterator[ArtifactError]:

@@ -15,7 +15,7 @@ from pyfastcdc import FastCDC
 WHOLE: Final = 2 << 10
 """Bytes up to which an artifact is one chunk."""
 
-_AVERAGES: Final = ((64 << 10, 2 << 10), (512 << 10, 8 << 10), (4 << 20, 32 << 10))
+_AVERAGES: Final = ((64 << 10, 3 << 9), (512 << 10, 8 << 10), (4 << 20, 32 << 10))
 _LARGE: Final = 64 << 10
 LARGEST_CHUNK: Final = 4 * _LARGE
 

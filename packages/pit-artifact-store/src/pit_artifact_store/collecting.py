@@ -7,7 +7,7 @@ deleted. So a collection needs nobody to stop, and a crash at any moment leaves 
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -23,7 +23,7 @@ from pit_artifact_store.packs import CHUNK, COMMIT, HEADER_BYTES, PACKED_CHUNK, 
 from pit_artifact_store.reading import recipe_of
 from pit_artifact_store.recipes import Chunk, encode_recipe
 from pit_artifact_store.records import Gone, Image, ObjectRow, Row, decode_commit
-from pit_artifact_store.rows import Object, PackRow, Rows
+from pit_artifact_store.rows import CHUNK_PARTS, Object, PackRow, Rows
 
 WASTE: Final = 0.2
 """A pack is written anew when more of it than this part is not needed."""
@@ -111,6 +111,28 @@ class Collector:
         waiting = self._delete_condemned(time.time() - min(grace, QUARANTINE))
         return Collected(artifacts, max(before - sum(self._files.sizes()), 0), waiting)
 
+    def compress(self, give_way: Callable[[], None]) -> None:
+        """Compress what is in packs that nobody goes on with, where that pays, and delete what waited long enough.
+
+        A pack with chunks that no artifact needs is left alone for a while: somebody may be about to commit them.
+
+        Args:
+            give_way: Called between any two small steps; what it raises ends the work, and harms nothing.
+
+        Raises:
+            OSError: The disk refuses.
+            apsw.Error: The index refuses.
+        """
+        self._journal.learn()
+        with self._index.reading() as rows:
+            closed = [pack for pack in rows.packs("closed") if not pack.packed]
+        for known in closed:
+            give_way()
+            with suppress(Changed, Stale, DamagedFrame, FileNotFoundError):  # it stays as it is
+                last_written = self._files.path(known.id).stat().st_mtime
+                self._tidy(known, keep_waste=last_written > time.time() - QUARANTINE, give_way=give_way)
+        self._delete_condemned(time.time() - QUARANTINE)
+
     def _forget(self, ids: Sequence[bytes]) -> int:
         """Forget artifacts for good that are still removed; tells how many."""
         told: list[Row] = []
@@ -141,7 +163,9 @@ class Collector:
                     waiting += pack.indexed
         return Collected(len(gone), freed, waiting)
 
-    def _tidy(self, known: PackRow) -> None:
+    def _tidy(
+        self, known: PackRow, *, keep_waste: bool = False, give_way: Callable[[], None] = lambda: None
+    ) -> None:
         """Write anew what is needed of a pack, where that frees enough; others that use it now keep it."""
         pack = self._files.lock(known.id)
         if pack is None:
@@ -151,11 +175,14 @@ class Collector:
             if row is None or row.state == "condemned":
                 return
             survey = _survey(rows, row, set())
-        wasted = self._waste(pack, survey) > WASTE * (row.indexed - HEADER_BYTES)
+        waste = self._waste(pack, survey)
+        if waste and keep_waste:
+            return
+        wasted = waste > WASTE * (row.indexed - HEADER_BYTES)
         if not wasted and (row.packed or not self._pays(pack, survey)):
             self._mark_packed(row)
             return
-        self._write_anew(pack, row, survey)
+        self._write_anew(pack, row, survey, give_way)
 
     def _waste(self, pack: Pack, survey: Survey) -> int:
         """Bytes of the chunks of a pack that nobody needs."""
@@ -166,43 +193,46 @@ class Collector:
         )
 
     def _pays(self, pack: Pack, survey: Survey) -> bool:
-        """Whether a sample of the chunks of a pack gets smaller."""
+        """Whether a sample of the chunks of a pack gets smaller, those that are compressed already included."""
         chunks = list(survey.chunks.values())
         sample = chunks[:: max(len(chunks) // SAMPLED, 1)]
         frames = [pack.read(chunk.offset, chunk.stored) for chunk in sample]
-        plain = [frame.data for frame in frames if frame.kind == CHUNK]
         compressor = zstandard.ZstdCompressor(level=1)
-        return sum(len(compressor.compress(data)) for data in plain) < GAIN * sum(map(len, plain))
+        after = sum(len(_compressed(frame, compressor)[1]) for frame in frames)
+        return after < GAIN * sum(len(frame.data) for frame in frames)
 
     def _mark_packed(self, row: PackRow) -> None:
         if not row.packed:
             with self._index.writing() as rows:
                 rows.db.execute("update pack set packed = 1 where number = ?", (row.number,))
 
-    def _write_anew(self, pack: Pack, row: PackRow, survey: Survey) -> None:
+    def _write_anew(
+        self, pack: Pack, row: PackRow, survey: Survey, give_way: Callable[[], None] = lambda: None
+    ) -> None:
         moved: dict[int, Chunk] = {}
         carried: list[Image] = []
         batch: list[tuple[Chunk, int, bytes]] = []
         size = 0
         compressor = zstandard.ZstdCompressor(level=LEVEL)
-        with self._index.reading() as rows:
-            for frame in _sound_frames(pack, row.indexed):
-                if frame.kind == COMMIT:
+        for frame in _sound_frames(pack, row.indexed):
+            give_way()
+            if frame.kind == COMMIT:
+                with self._index.reading() as rows:  # not a long one: the log of the index could not be cut
                     carried += [
                         image for image in decode_commit(frame.data) if is_newest(rows, image, row.number)
                     ]
-                elif chunk := survey.chunks.get(frame.offset):
-                    batch.append((chunk, *_compressed(frame, compressor)))
-                    size += len(batch[-1][2])
-                    if size >= _BATCH_BYTES:
-                        self._copy(batch, moved)
-                        batch, size = [], 0
+            elif chunk := survey.chunks.get(frame.offset):
+                batch.append((chunk, *_compressed(frame, compressor)))
+                size += len(batch[-1][2])
+                if size >= _BATCH_BYTES:
+                    self._copy(batch, moved)
+                    batch, size = [], 0
         self._copy(batch, moved)
         # What the index is about to say must be true after a crash of the machine.
         self._journal.sync({chunk.pack for chunk in moved.values()})
         homes: set[bytes] = set()
         while not self._move_users(pack, row, moved, carried, homes):
-            pass
+            give_way()
 
     def _move_users(
         self,
@@ -231,7 +261,6 @@ class Collector:
             is_last = is_last and len(users) < _TOGETHER
             if is_last:
                 rows.db.execute("update object set home = ? where home = ?", (self._journal.home, row.number))
-                rows.db.execute("delete from chunk where pack = ?", (row.number,))
                 rows.learn(moved.values())
                 condemn = "update pack set state = 'condemned', condemned = ? where number = ?"
                 rows.db.execute(condemn, (time.time(), row.number))
@@ -251,6 +280,7 @@ class Collector:
         with self._index.reading() as rows:
             waiting = rows.removed_bytes()
             condemned = rows.packs("condemned")
+        deleted = False
         for row in condemned:
             if row.condemned > before:
                 waiting += row.indexed
@@ -260,6 +290,11 @@ class Collector:
             self._files.forget(row.id)
             with self._index.writing() as rows:
                 rows.db.execute("delete from pack where number = ? and state = 'condemned'", (row.number,))
+            deleted = True
+        if deleted:
+            for part in range(CHUNK_PARTS):  # others write in between
+                with self._index.writing() as rows:
+                    rows.forget_chunks(part)
         return waiting
 
 

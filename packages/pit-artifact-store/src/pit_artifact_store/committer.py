@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from typing import Generic, TypeVar
 
 from symphony_sdk.errors import ArtifactError
@@ -12,6 +11,18 @@ Item = TypeVar("Item")
 
 PATIENCE = 0.25
 """For how much of the time that the last group took the next one is waited for to be as large."""
+
+
+class _Submission(Generic[Item]):
+    """An item that waits to be committed; its thread waits for the lock `done`, which is all that it costs."""
+
+    __slots__ = ("done", "error", "item")
+
+    def __init__(self, item: Item) -> None:
+        self.item = item
+        self.error: BaseException | None = None
+        self.done = threading.Lock()
+        self.done.acquire()
 
 
 class Committer(Generic[Item]):
@@ -27,7 +38,7 @@ class Committer(Generic[Item]):
     def __init__(self, commit: Callable[[Sequence[Item]], None], alone: tuple[type[Exception], ...]) -> None:
         self._commit = commit
         self._alone = alone
-        self._waiting: list[tuple[Item, Future[None]]] = []
+        self._waiting: list[_Submission[Item]] = []
         self._changed = threading.Condition()
         self._expected = 1
         self._closed = False
@@ -43,16 +54,19 @@ class Committer(Generic[Item]):
             ArtifactError: The committer is closed.
             Exception: What `commit` raised.
         """
-        done: Future[None] = Future()
+        submission = _Submission(item)
         with self._changed:
             if self._closed:
                 raise ArtifactError("the artifact store is closed", code="SYM-A007")
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="artifact-committer", daemon=True)
                 self._thread.start()
-            self._waiting.append((item, done))
-            self._changed.notify()
-        done.result()
+            self._waiting.append(submission)
+            if len(self._waiting) == 1 or len(self._waiting) >= self._expected:
+                self._changed.notify()
+        submission.done.acquire()
+        if submission.error is not None:
+            raise submission.error
 
     def close(self) -> None:
         """Commit what waits, and end the thread."""
@@ -81,18 +95,17 @@ class Committer(Generic[Item]):
     def _is_as_large(self) -> bool:
         return len(self._waiting) >= self._expected or self._closed
 
-    def _commit_group(self, group: list[tuple[Item, "Future[None]"]]) -> None:
+    def _commit_group(self, group: list[_Submission[Item]]) -> None:
         try:
-            self._commit([item for item, _ in group])
+            self._commit([submission.item for submission in group])
         except self._alone as error:
-            if len(group) == 1:
-                group[0][1].set_exception(error)
+            if len(group) > 1:
+                for submission in group:  # so that one that cannot be stored harms none beside it
+                    self._commit_group([submission])
                 return
-            for member in group:  # so that one that cannot be stored harms none beside it
-                self._commit_group([member])
+            group[0].error = error
         except BaseException as error:  # noqa: BLE001 - the thread must go on; the callers get it
-            for _, done in group:
-                done.set_exception(error)
-        else:
-            for _, done in group:
-                done.set_result(None)
+            for submission in group:
+                submission.error = error
+        for submission in group:
+            submission.done.release()

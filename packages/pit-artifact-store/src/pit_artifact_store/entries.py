@@ -65,6 +65,7 @@ class Description(msgspec.Struct, frozen=True, array_like=True):
 
 
 _encode = msgspec.msgpack.Encoder(order="sorted").encode
+_NOTHING = Facts()
 facts_of = msgspec.msgpack.Decoder(Facts).decode
 
 
@@ -88,9 +89,12 @@ def describe(
         ArtifactError: Something of it is not what it should be.
     """
     try:
-        facts = msgspec.convert(
-            {"metadata": dict(metadata or {}), "lineage": msgspec.structs.asdict(lineage or Lineage())}, Facts
-        )
+        facts = _NOTHING
+        if metadata or lineage:
+            facts = msgspec.convert(
+                {"metadata": dict(metadata or {}), "lineage": msgspec.structs.asdict(lineage or Lineage())},
+                Facts,
+            )
         name, media_type = msgspec.convert((name, media_type), tuple[str, str])
         told = _encode(facts)
         name.encode()

@@ -12,6 +12,9 @@ from blake3 import blake3
 from symphony_sdk.errors import ArtifactError
 
 ID_BYTES: Final = 32
+CHUNK_ID_BYTES: Final = 16
+"""Of the hash of a chunk, what is its id: enough to tell all apart, and half as much to keep of each."""
+
 SCHEME: Final = "b3-"
 
 _WRITTEN = re.compile(r"b3-([0-9a-f]{1,64})")
@@ -36,6 +39,14 @@ class ContentIds:
             data: The bytes.
         """
         return self.stream(data).digest()
+
+    def of_chunk(self, data: bytes | memoryview) -> bytes:
+        """The id of a chunk.
+
+        Args:
+            data: Its bytes.
+        """
+        return self.stream(data).digest(CHUNK_ID_BYTES)
 
 
 def text_of(id: bytes) -> str:

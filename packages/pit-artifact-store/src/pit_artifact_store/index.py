@@ -17,6 +17,9 @@ BUSY_SECONDS: Final = 60.0
 CHECKPOINT_PAGES: Final = 4000
 """Length of the log, in pages of 4 KiB, at which a commit moves it into the database."""
 
+WRITER_CACHE: Final = 16 << 20
+"""Bytes of the index that the connection of the writers keeps in memory."""
+
 
 class Index:
     """The database of one open store, encrypted; safe with many threads.
@@ -39,6 +42,7 @@ class Index:
         self._closed = False
         self._turn = threading.Lock()
         self._writer = self._connect()
+        self._writer.db.execute(f"pragma cache_size = -{WRITER_CACHE >> 10}")
 
     def _connect(self) -> Rows:
         db = apsw.Connection(str(self._path))
@@ -97,6 +101,21 @@ class Index:
             self._idle.append(rows)
             if self._closed:  # while this thread was reading
                 self._close_idle()
+
+    @contextmanager
+    def looking(self) -> Iterator[Rows]:
+        """A transaction that reads on the connection of the writers, for those who are about to write.
+
+        A connection of its own would read its pages anew after each commit of another.
+        """
+        with self._turn:
+            db = self._writer.db
+            db.execute("begin")
+            try:
+                yield self._writer
+            finally:
+                if db.in_transaction:
+                    db.execute("rollback")
 
     @contextmanager
     def writing(self) -> Iterator[Rows]:

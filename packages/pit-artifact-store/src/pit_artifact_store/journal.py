@@ -11,7 +11,7 @@ import apsw
 from pit_artifact_store.applying import apply
 from pit_artifact_store.index import Index
 from pit_artifact_store.pack_files import PackFiles
-from pit_artifact_store.packs import COMMIT, PACK_BYTES, DamagedFrame, PackWriter, Released
+from pit_artifact_store.packs import CHUNK, PACK_BYTES, DamagedFrame, PackWriter, Released
 from pit_artifact_store.recipes import Chunk
 from pit_artifact_store.records import Image, Row, encode_commit
 from pit_artifact_store.rows import Rows
@@ -19,8 +19,11 @@ from pit_artifact_store.rows import Rows
 ADOPTED_BYTES: Final = PACK_BYTES // 2
 """A pack that is smaller is gone on with by the next process that writes."""
 
-LEARNED_AT_ONCE: Final = 512
+LEARNED_AT_ONCE: Final = 4096
 """Chunks that are entered into the index together: one by one, each would cost a page of its own."""
+
+_NEIGHBOURS: Final = 512
+"""Chunks that are entered in one transaction: between two of them, others commit."""
 
 
 class Stale(Exception):
@@ -75,6 +78,8 @@ class Journal:
         build: Callable[[Rows], Iterable[Row]],
         refers_to: Iterable[bytes] = (),
         *,
+        chunks: Sequence[memoryview] = (),
+        placed: Callable[[bytes, list[tuple[int, int]]], None] | None = None,
         carried: Sequence[Image] = (),
         synced: bool = False,
     ) -> bytes:
@@ -85,6 +90,8 @@ class Journal:
         Args:
             build: Gives the rows, from what the index says in this moment; nobody else writes meanwhile.
             refers_to: Ids of the packs that must still be in use.
+            chunks: Chunks that are written before the rows, in the same piece.
+            placed: Told before `build` is asked in which pack these will be, and the place and length of each.
             carried: Images that the index has, to be written into the pack once more.
             synced: Whether a crash of the machine must not lose the pack's side of it while the index has its own.
 
@@ -102,17 +109,25 @@ class Journal:
                     pack = rows.pack(id)
                     if pack is None or pack.state == "condemned":
                         raise Stale
-                found = [*build(rows)]
-                if not found and not carried:
+
+                def enter(places: list[tuple[int, int]]) -> bytes:
+                    if placed is not None:
+                        placed(writer.pack.id, places)
+                    found = [*build(rows)]
+                    if not found and not carried:
+                        return b""
+                    last = rows.tick(time.time_ns(), len(found))
+                    images = [Image(last - len(found) + number, row) for number, row in enumerate(found, 1)]
+                    for image in images:
+                        apply(rows, image, self.home)
+                    self._touch(writer.pack.id)
+                    return encode_commit([*carried, *images])
+
+                # What the index refuses is not in the pack either: it is written when all of it is entered.
+                places = writer.append([(CHUNK, chunk) for chunk in chunks], enter)
+                if len(places) == len(chunks):
                     return writer.pack.id
-                last = rows.tick(time.time_ns(), len(found))
-                images = [Image(last - len(found) + number, row) for number, row in enumerate(found, 1)]
-                for image in images:
-                    apply(rows, image, self.home)
-                self._touch(writer.pack.id)
-                # Last: what the index refuses is not in the pack either.
-                ((offset, _),) = writer.append([(COMMIT, encode_commit([*carried, *images]))])
-                written = (writer, offset)
+                written = (writer, places[-1][0])
                 if synced:
                     self._files.sync(writer.pack)
                 rows.db.execute("update pack set indexed = ? where number = ?", (writer.end, self.home))
@@ -189,17 +204,21 @@ class Journal:
 
     # -- which chunks there are ----------------------------------------------------------------------
 
-    def known(self, rows: Rows, id: bytes) -> Chunk | None:
-        """Where a chunk is.
+    def places(self, rows: Rows, ids: Iterable[bytes]) -> dict[bytes, Chunk]:
+        """Where those of some chunks are that are there.
 
         Args:
             rows: The index.
-            id: Id of the chunk.
+            ids: Ids of the chunks.
         """
-        if fresh := self._fresh.get(id):
-            return fresh
-        found = rows.chunk(id)
-        return found and Chunk(id, *found)
+        found, others = {}, []
+        for id in ids:
+            if fresh := self._fresh.get(id):
+                found[id] = fresh
+            else:
+                others.append(id)
+        found.update((chunk.id, chunk) for chunk in rows.chunks(others))
+        return found
 
     def add_fresh(self, chunks: Iterable[Chunk]) -> None:
         """Find these chunks from now on; they are entered into the index a little later, many at once.
@@ -221,13 +240,13 @@ class Journal:
             apsw.Error: The index refuses.
         """
         with self._learning:
-            fresh = dict(self._fresh)
-            if not fresh:
-                return
-            with self._index.writing() as rows:
-                rows.learn(fresh.values())
-            for id in fresh:
-                self._fresh.pop(id, None)
+            fresh = sorted(dict(self._fresh).items())  # neighbours are on one page
+            for begin in range(0, len(fresh), _NEIGHBOURS):
+                some = fresh[begin : begin + _NEIGHBOURS]
+                with self._index.writing() as rows:
+                    rows.learn(chunk for _, chunk in some)
+                for id, _ in some:
+                    self._fresh.pop(id, None)
 
     def _touch(self, id: bytes) -> None:
         self._written.add(id)

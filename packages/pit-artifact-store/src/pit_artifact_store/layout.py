@@ -2,6 +2,7 @@
 
 format          name and version of this layout; written last, so a store without it is not yet one
 lock            held for the moment in which a process opens the store
+compressing     held by the process that compresses packs in the background
 keys            the keys of the store, wrapped by the master key, which is elsewhere
 packs/*.pack    everything that is stored, sealed; see `packs`
 index.db        what the packs say, ready to be asked; made anew from them where it is lost
@@ -103,5 +104,24 @@ def joining(root: Path) -> Iterator[None]:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def compressing(root: Path) -> Iterator[bool]:
+    """Be the only process that compresses packs in the background; tells whether it is.
+
+    Args:
+        root: The directory of the store.
+    """
+    fd = os.open(root / "compressing", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
     finally:
         os.close(fd)

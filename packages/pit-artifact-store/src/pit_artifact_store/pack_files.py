@@ -24,7 +24,7 @@ from pit_artifact_store.packs import (
     Pack,
     PackWriter,
     pack_name,
-    write_at,
+    write_all,
 )
 
 _OPEN_FILES: Final = 128
@@ -129,7 +129,7 @@ class PackFiles:
         pack = Pack(fd, id, AESGCM(key), epoch)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            write_at(fd, header, 0)
+            write_all(fd, [header], 0)
         except BaseException:
             self.path(id).unlink()
             raise

@@ -6,7 +6,7 @@ together with its place, so that no frame passes for another, nor for one of ano
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from struct import Struct
 from typing import Final, NamedTuple
 
@@ -37,6 +37,8 @@ OVERHEAD: Final = _BODY + _TAG
 """Bytes of a frame besides what is in it."""
 
 _PLACE: Final = Struct("<16sQBI")
+_PARTS_AT_ONCE: Final = 1024
+"""Parts that the kernel writes at once."""
 
 
 class Frame(NamedTuple):
@@ -104,26 +106,20 @@ class Pack:
         """Bytes of the file."""
         return os.fstat(self.fd).st_size
 
-    def seal(self, offset: int, contents: Sequence[tuple[int, bytes | memoryview]]) -> bytearray:
-        """Frames, ready to be appended.
+    def seal(self, offset: int, contents: Sequence[tuple[int, bytes | memoryview]]) -> list[bytes]:
+        """Frames, ready to be appended: the beginning and the rest of each in turn.
 
         Args:
             offset: Where the first one will begin.
             contents: Kind and bytes of each.
         """
-        sealed = bytearray(sum([OVERHEAD + len(data) for _, data in contents]))
-        view = memoryview(sealed)
-        nonces = os.urandom(_NONCE * len(contents))
-        at = 0
-        for number, (kind, data) in enumerate(contents):
-            inner = _NONCE + len(data) + _TAG
-            end = at + _HEAD.size + inner
-            _HEAD.pack_into(sealed, at, kind, inner)
-            nonce = nonces[number * _NONCE : (number + 1) * _NONCE]
-            sealed[at + _HEAD.size : at + _BODY] = nonce
-            place = _PLACE.pack(self.id, offset + at, kind, inner)
-            self._cipher.encrypt_into(nonce, data, place, view[at + _BODY : end])
-            at = end
+        sealed = []
+        encrypt, nonces = self._cipher.encrypt, os.urandom(_NONCE * len(contents))
+        for at, (kind, data) in zip(range(0, len(nonces), _NONCE), contents, strict=True):
+            inner, nonce = _NONCE + len(data) + _TAG, nonces[at : at + _NONCE]
+            sealed.append(_HEAD.pack(kind, inner) + nonce)
+            sealed.append(encrypt(nonce, data, _PLACE.pack(self.id, offset, kind, inner)))
+            offset += _HEAD.size + inner
         return sealed
 
     def read(self, offset: int, stored: int) -> Frame:
@@ -223,11 +219,16 @@ class PackWriter:
         """Whether another pack should take what comes next."""
         return self._broken or self._end >= PACK_BYTES
 
-    def append(self, contents: Sequence[tuple[int, bytes | memoryview]]) -> list[tuple[int, int]]:
+    def append(
+        self,
+        contents: Sequence[tuple[int, bytes | memoryview]],
+        commit: Callable[[list[tuple[int, int]]], bytes] | None = None,
+    ) -> list[tuple[int, int]]:
         """Write frames, all in one piece; gives the offset and the length of each.
 
         Args:
             contents: Kind and bytes of each.
+            commit: Told where they will be, gives a commit that is written behind them, in the same piece; empty for none.
 
         Raises:
             Released: It takes no further ones.
@@ -236,19 +237,22 @@ class PackWriter:
         with self._lock:
             if self._released:
                 raise Released
-            offset = self._end
-            sealed = self.pack.seal(offset, contents)
+            offset = end = self._end
+            places = []
+            for _, data in contents:
+                places.append((end, OVERHEAD + len(data)))
+                end += OVERHEAD + len(data)
+            if commit is not None and (data := commit(places)):
+                contents = [*contents, (COMMIT, data)]
+                places.append((end, OVERHEAD + len(data)))
+                end += OVERHEAD + len(data)
             try:
-                write_at(self.pack.fd, sealed, offset)
+                write_all(self.pack.fd, self.pack.seal(offset, contents), offset)
             except BaseException:
                 self._broken = True
                 os.ftruncate(self.pack.fd, offset)
                 raise
-            self._end = offset + len(sealed)
-        places = []
-        for _, data in contents:
-            places.append((offset, OVERHEAD + len(data)))
-            offset += OVERHEAD + len(data)
+            self._end = end
         return places
 
     def release(self) -> None:
@@ -286,18 +290,20 @@ def pack_name(id: bytes) -> str:
     return id.hex() + SUFFIX
 
 
-def write_at(fd: int, data: bytes | bytearray, offset: int) -> None:
-    """Write all of some bytes.
+def write_all(fd: int, parts: Sequence[bytes], offset: int) -> None:
+    """Write parts one behind the other.
 
     Args:
         fd: The file.
-        data: The bytes.
-        offset: Where.
+        parts: The parts.
+        offset: Where the first one begins.
 
     Raises:
         OSError: The disk refuses.
     """
-    rest = memoryview(data)
-    while rest:
-        count = os.pwrite(fd, rest, offset)
-        rest, offset = rest[count:], offset + count
+    for begin in range(0, len(parts), _PARTS_AT_ONCE):
+        group = parts[begin : begin + _PARTS_AT_ONCE]
+        size, done = sum(map(len, group)), os.pwritev(fd, group, offset)
+        while done < size:  # a disk that is about to be full takes a part, and says so the next time
+            done += os.pwrite(fd, b"".join(group)[done:], offset + done)
+        offset += size

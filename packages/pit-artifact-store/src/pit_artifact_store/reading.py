@@ -54,7 +54,7 @@ class Reader:
             chunk: Where it is to be.
         """
         try:
-            return self._ids(self.chunk(chunk)) == chunk.id
+            return self._ids.of_chunk(self.chunk(chunk)) == chunk.id
         except (DamagedFrame, OSError, zstandard.ZstdError):
             return False
 
@@ -90,7 +90,7 @@ class Reader:
         """
         for chunk, first in self._recipe(object).between(begin, end):
             data = self.chunk(chunk)
-            if self._ids(data) != chunk.id:
+            if self._ids.of_chunk(data) != chunk.id:
                 raise DamagedContent(f"the bytes from {first:,} on are not those of their id")
             yield data[max(begin - first, 0) : end - first]
 

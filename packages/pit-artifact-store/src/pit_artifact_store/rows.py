@@ -11,13 +11,11 @@ from typing import Any, Final, Literal, NamedTuple
 
 import apsw
 
+from pit_artifact_store.ids import CHUNK_ID_BYTES
 from pit_artifact_store.recipes import Chunk
 
 PackState = Literal["open", "closed", "condemned"]
 """`open`: a process appends to it, or did until it was killed; `closed`: none does; `condemned`: nothing is needed of it."""
-
-CHUNK_KEY_BYTES: Final = 16
-"""Of the id of a chunk, what it is looked up by; what is found is read and compared."""
 
 SCHEMA: Final = """
 create table if not exists clock (one integer primary key check (one = 1), seq integer not null);
@@ -31,7 +29,7 @@ create table if not exists pack (
     packed    integer not null default 0  -- whether what of it can be compressed was, or nothing can
 );
 create table if not exists object (
-    number  integer primary key autoincrement,
+    number  integer primary key,          -- the moment when it was entered
     id      blob not null unique,
     size    integer not null,
     removed real not null,
@@ -46,7 +44,7 @@ create table if not exists chunk (
     id blob primary key, pack integer not null, offset integer not null, stored integer not null,
     size integer not null
 ) without rowid;
-create index if not exists chunk_of_pack on chunk (pack);
+drop index if exists chunk_of_pack;       -- of an earlier version: it cost each chunk a second page
 create table if not exists entry (
     sequence    integer primary key,
     object      integer not null,
@@ -142,6 +140,14 @@ _USERS: Final = """
 select number, id, size, removed, born, seq, home, recipe from object
 where number in (select object from use where pack = ?) order by number limit ?
 """
+CHUNK_PARTS: Final = 256
+"""In how many parts the table of chunks is looked through."""
+
+_ASKED_AT_ONCE: Final = 512
+_CHUNKS: Final = """
+select c.id, p.id, c.offset, c.stored, c.size from chunk c cross join pack p
+where p.number = c.pack and p.state != 'condemned' and c.id in
+"""
 _PACK: Final = "select number, id, state, indexed, condemned, packed from pack "
 
 
@@ -225,7 +231,8 @@ class Rows:
         """
         (number,) = self.first(
             "insert into pack (id, state, indexed) values (?, ?, ?) "
-            "on conflict (id) do update set state = excluded.state, indexed = excluded.indexed returning number",
+            "on conflict (id) do update set state = excluded.state, indexed = excluded.indexed, "
+            "packed = packed and excluded.state != 'open' returning number",
             (id, state, indexed),
         )
         return int(number)
@@ -296,18 +303,19 @@ class Rows:
 
     # -- chunks --------------------------------------------------------------------------------------
 
-    def chunk(self, id: bytes) -> tuple[bytes, int, int, int] | None:
-        """Where a chunk is: pack, offset, length of its frame, size.
+    def chunks(self, ids: Iterable[bytes]) -> Iterator[Chunk]:
+        """Where those of some chunks are that are known.
 
         Args:
-            id: Its id.
+            ids: Their ids.
         """
-        found: tuple[bytes, int, int, int] | None = self.first(
-            "select p.id, c.offset, c.stored, c.size from chunk c join pack p on p.number = c.pack "
-            "where c.id = ? and p.state != 'condemned'",
-            (id[:CHUNK_KEY_BYTES],),
-        )
-        return found
+        wanted = [*ids]
+        for begin in range(0, len(wanted), _ASKED_AT_ONCE):
+            values = wanted[begin : begin + _ASKED_AT_ONCE]
+            # Of few different lengths, so that a statement that was prepared is found again.
+            values += values[-1:] * ((1 << (len(values) - 1).bit_length()) - len(values))
+            for row in self.db.execute(_CHUNKS + f"({', '.join('?' * len(values))})", values):
+                yield Chunk(*row)
 
     def learn(self, chunks: Iterable[Chunk]) -> None:
         """Find these chunks from now on.
@@ -322,5 +330,16 @@ class Rows:
                 pack = self.pack(chunk.pack)
                 numbers[chunk.pack] = pack.number if pack and pack.state != "condemned" else 0
             if number := numbers[chunk.pack]:
-                rows.append((chunk.id[:CHUNK_KEY_BYTES], number, chunk.offset, chunk.stored, chunk.size))
+                rows.append((chunk.id, number, chunk.offset, chunk.stored, chunk.size))
         self.db.executemany("insert or replace into chunk values (?, ?, ?, ?, ?)", sorted(rows))
+
+    def forget_chunks(self, part: int) -> None:
+        """Forget those chunks of a part of the table that are in packs which are not known any more.
+
+        Args:
+            part: Which one of `CHUNK_PARTS`.
+        """
+        self.db.execute(
+            "delete from chunk where id between ? and ? and pack not in (select number from pack)",
+            (bytes([part]), bytes([part]) + b"\xff" * CHUNK_ID_BYTES),
+        )

@@ -3,7 +3,7 @@
 import errno
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final, TypeVar, get_args
 
@@ -33,6 +33,7 @@ from pit_artifact_store.checking import Checker
 from pit_artifact_store.chunking import Chunker
 from pit_artifact_store.collecting import Collector
 from pit_artifact_store.committer import Committer
+from pit_artifact_store.compressing import Compressor
 from pit_artifact_store.entries import Description, describe
 from pit_artifact_store.failures import damaged, disk_errors_named
 from pit_artifact_store.ids import ContentIds, text_of
@@ -76,6 +77,7 @@ class Store:
         self._publisher = Publisher(self._index, self._journal, self._reader, chunker, ids)
         self._catalogue = Catalogue(self._index, self._journal)
         self._collector = Collector(self._index, self._files, self._journal)
+        self._compressor = Compressor(directory, self._collector, self._publisher)
         self._checker = Checker(directory, self._index, self._files, ids)
         self._search = Search(directory, self._index, self._reader, self._keys.search_key)
         alone = (ArtifactError, Stale, OSError, apsw.Error)
@@ -141,13 +143,7 @@ class Store:
         view = view.cast("B") if view.readonly and view.c_contiguous else memoryview(bytes(view))
         with disk_errors_named(self._root):
             publication = self._publisher.stage(view, description, durable=durability != "os")
-            if durability == "group":
-                try:
-                    self._committer.submit(publication)
-                except Stale:
-                    self._publisher.publish_whole(publication, view)
-            else:
-                self._publisher.publish_whole(publication, view)
+            self._publish(publication, durability)
         self._search.noticed()
         return ArtifactRef(text_of(publication.id), len(view), media_type, name)
 
@@ -181,10 +177,7 @@ class Store:
         with disk_errors_named(self._root):
             try:
                 publication = self._publisher.stage_stream(_foreign(parts), description, durable=durable)
-                if durability == "group":
-                    self._committer.submit(publication)
-                else:
-                    self._publisher.commit([publication])
+                self._publish(publication, durability)
             except _FromParts as foreign:
                 raise foreign.error from None
             except Stale:
@@ -207,6 +200,14 @@ class Store:
         for part in parts:
             whole.update(part)
         return text_of(whole.digest())
+
+    def _publish(self, publication: Publication, durability: Durability) -> None:
+        self._compressor.start()
+        if durability == "group":
+            with suppress(Stale):
+                self._committer.submit(publication)
+                return
+        self._publisher.publish(publication)
 
     def get(self, id: str) -> bytes:
         """All bytes of an artifact, checked against its id.
@@ -634,6 +635,7 @@ class Store:
         """Sync what is not yet synced, and close. A second time does nothing."""
         if self._closed or os.getpid() != self._process:
             return
+        self._compressor.close()
         self._search.close()
         self._committer.close()
         self._closed = True
