@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from pit_artifact_store import Store, changes
+from pit_artifact_store.lookups import Filters, fitting
 from pit_artifact_store.searching import live, schema, search
 from symphony_sdk.errors import ArtifactError
 
@@ -108,6 +109,14 @@ def test_a_close_while_it_indexes_waits_for_no_more_than_the_batch(directory, mo
     assert (threads(), list(memory.iterdir())) == ([], [])
     with Store(directory) as store:
         assert len(ids(store, "needle")) == 300
+
+
+def test_where_nothing_has_the_words_no_artifact_is_looked_up(directory):
+    with Store(directory) as store:
+        put(store, "needle")
+        with store._index.reading() as rows:
+            assert list(fitting(rows, Filters(), [])) == []
+            assert len(list(fitting(rows, Filters()))) == 1
 
 
 # -- lost, torn, damaged -------------------------------------------------------------------------------

@@ -128,7 +128,7 @@ def test_search_shows_why_each_artifact_was_found(store: FakeArtifactStore, cli:
     store.put(b"figures", name="other", media_type="text/plain")
     assert cli("search", "Quarterly", "figures").splitlines() == [
         f"{first.id} report.txt (49 B)",
-        "  the first quarterly  figures  [2Jevil  of the year",
+        "  the first quarterly  figures [2Jevil  of the year",
     ]
     assert len(cli("search", "figures").splitlines()) == 4
     assert cli("search", "missing") == "no artifacts\n"

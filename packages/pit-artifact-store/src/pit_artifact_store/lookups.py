@@ -52,16 +52,16 @@ class Filters(NamedTuple):
     removed: bool = False
 
 
-def fitting(rows: Rows, filters: Filters, ids: Sequence[bytes] = ()) -> Iterator[ArtifactInfo]:
+def fitting(rows: Rows, filters: Filters, ids: Sequence[bytes] | None = None) -> Iterator[ArtifactInfo]:
     """Descriptions that fit, the newest first.
 
     Args:
         rows: The index.
         filters: What they are to fit.
-        ids: Only those of these artifacts, if not empty.
+        ids: Only those of these artifacts; None for all.
     """
     wanted = [
-        ("o.id in (select unhex(value) from json_each(:ids))", ids),
+        ("o.id in (select unhex(value) from json_each(:ids))", ids is not None),
         ("e.run = :run and e.run != ''", filters.run),  # so that the index of runs is used
         ("instr(e.name, :name)", filters.name),
         ("substr(e.media_type, 1, length(:media_type)) = :media_type", filters.media_type),
@@ -75,7 +75,7 @@ def fitting(rows: Rows, filters: Filters, ids: Sequence[bytes] = ()) -> Iterator
         (f"o.removed {'>' if filters.removed else '='} 0", True),
     ]
     query = INFO + "where " + " and ".join(condition for condition, asked in wanted if asked)
-    values = {**filters._asdict(), "ids": json.dumps([id.hex() for id in ids])}
+    values = {**filters._asdict(), "ids": json.dumps([id.hex() for id in ids or ()])}
     return map(info_of, rows.db.execute(query + " order by e.sequence desc", values))
 
 

@@ -9,7 +9,7 @@ from pit_artifact_store.entries import facts_of
 from pit_artifact_store.packs import DamagedFrame
 from pit_artifact_store.reading import DamagedContent, Reader
 from pit_artifact_store.rows import Object, Rows
-from pit_artifact_store.searching.schema import WEIGHT, weight
+from pit_artifact_store.searching.schema import BOOSTED, SEARCHED, WEIGHT, weight
 
 TEXT_BYTES: Final = 1 << 20
 """Of a text, so many of its first bytes are indexed."""
@@ -105,6 +105,8 @@ def known(rows: Rows, reader: Reader, id: bytes) -> Known | None:
         for text in texts:
             if text:
                 document.add_text(field, text)
+                if field in BOOSTED:
+                    document.add_text(SEARCHED, text)
     if metadata:
         document.add_json("metadata", {_as_key(key): value for key, value in metadata.items()})
     for entry in entries:
@@ -114,7 +116,7 @@ def known(rows: Rows, reader: Reader, id: bytes) -> Known | None:
     document.add_float(WEIGHT, weight(quality))
     text = content(rows, reader, object) if any(is_text(entry[1]) for entry in entries) else ""
     if text:
-        document.add_text("text", text)
+        document.add_text(SEARCHED, text)
     return Known(document, len(text) + sum(map(len, said)) + 500)
 
 

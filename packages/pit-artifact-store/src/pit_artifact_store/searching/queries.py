@@ -8,7 +8,7 @@ from symphony_sdk.errors import ArtifactError
 
 from pit_artifact_store.lookups import Filters
 from pit_artifact_store.searching.documents import microseconds
-from pit_artifact_store.searching.schema import SEARCHED, WEIGHT
+from pit_artifact_store.searching.schema import BOOSTED, SEARCHED, WEIGHT
 
 QUERY_CHARACTERS: Final = 2000
 QUERY_DEPTH: Final = 50
@@ -35,13 +35,12 @@ def words_of(index: tantivy.Index, text: str) -> tantivy.Query:
         raise _refused(text, f"it has {len(text):,} characters, and a query has {QUERY_CHARACTERS:,} at most")
     if text.count("(") > QUERY_DEPTH:
         raise _refused(text, f"it has {text.count('('):,} brackets, and a query has {QUERY_DEPTH} at most")
-    query, faults = index.parse_query_lenient(
-        text, [*SEARCHED], field_boosts=SEARCHED, conjunction_by_default=True
-    )
+    query, faults = index.parse_query_lenient(text, [SEARCHED], conjunction_by_default=True)
     serious = [fault for fault in faults if type(fault).__name__.removeprefix("Py") != _SYNTAX]
     if serious:
         raise _refused(text, str(serious[0]))
-    return query
+    better, _ = index.parse_query_lenient(text, [*BOOSTED], field_boosts=BOOSTED)
+    return tantivy.Query.boolean_query([(tantivy.Occur.Must, query), (tantivy.Occur.Should, better)])
 
 
 def filtered(schema: tantivy.Schema, words: tantivy.Query, filters: Filters) -> tantivy.Query:
@@ -101,7 +100,7 @@ def _refused(text: str, why: str) -> ArtifactError:
     return ArtifactError(
         f"the query {text!r:.100} cannot be understood: {why}",
         code="SYM-A020",
-        hint=f"Words are looked for in {', '.join(SEARCHED)}; `name:report` looks in one of them, `metadata.source:x` "
+        hint=f"Words are looked for in {', '.join((SEARCHED, *BOOSTED))}; `name:report` looks in one of them, `metadata.source:x` "
         "in metadata. Put into double quotes what is to be taken as it is.",
         details={"query": text[:QUERY_CHARACTERS]},
     )

@@ -10,8 +10,11 @@ VERSION: Final = 1
 _WORD_BYTES: Final = 256
 """Longer words are not indexed: nobody types them."""
 
-SEARCHED: Final = {"name": 3.0, "tag": 3.0, "facts": 2.0, "text": 1.0}
-"""Where words without a field are looked for, and how much each place counts."""
+SEARCHED: Final = "text"
+"""Where words without a field are looked for. It has the names, tags and facts, too, so that one field is asked."""
+
+BOOSTED: Final = {"name": 3.0, "tag": 3.0, "facts": 2.0}
+"""Where a word counts more, and how much."""
 
 WEIGHT: Final = "weight"
 
@@ -20,7 +23,7 @@ def schema() -> tantivy.Schema:
     """The fields of a document; an artifact has one, with everything that it was ever stored with."""
     builder = tantivy.SchemaBuilder()
     builder.add_text_field("id", stored=True, tokenizer_name="raw", index_option="basic")
-    for name in SEARCHED:
+    for name in (SEARCHED, *BOOSTED):
         builder.add_text_field(name, tokenizer_name="words")
     builder.add_json_field("metadata", tokenizer_name="words")
     for name in ("tagged", "type", "run", "extension"):  # as they are written
