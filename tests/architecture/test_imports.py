@@ -27,6 +27,7 @@ ARROWS = {
     "symphony_telemetry": {SDK},
     "symphony_engine_dask": {SDK, "symphony_isolation"},
     "symphony_engine_ray": {SDK, "symphony_isolation"},
+    "symphony_tier_objects": {SDK},
     "symphony_transport_nats": {SDK, "symphony_ipc"},
     "symphony_workflow_formats": {SDK, "symphony_workflow"},
 }

@@ -24,6 +24,7 @@ from symphony_sdk.ports import (
     ExecutorPort,
     ExtensionInfo,
     ExtensionPort,
+    OpenTier,
     PitPort,
     TransportPort,
 )
@@ -64,6 +65,7 @@ class Host:
         pit: The components of the Pit.
         executors: The executors by name.
         transports: The transports by scheme.
+        artifact_tiers: What opens a tier of artifacts, by scheme.
         conductor: Advises on runs; None unless exactly one is installed.
         bridge: Between threads and the event loop that it lives on.
         observers: See every event of every run: those of extensions, and the bus.
@@ -86,6 +88,9 @@ class Host:
         )
         self.transports: InstalledParts[TransportPort] = InstalledParts(
             self, "transport", self._plugins.transports
+        )
+        self.artifact_tiers: InstalledParts[OpenTier] = InstalledParts(
+            self, "tier of artifacts", self._plugins.artifact_tiers
         )
         self._needs = {
             extension: tuple(need for need in needs if need in self._in_host)
@@ -419,6 +424,7 @@ class HostServices:
         self.extensions: ExtensionPort = host.extensions
         self.executors: Mapping[str, ExecutorPort] = host.executors
         self.transports: Mapping[str, TransportPort] = host.transports
+        self.artifact_tiers: Mapping[str, OpenTier] = host.artifact_tiers
         self.bridge: BridgePort = host.bridge
 
     @property

@@ -1,5 +1,6 @@
 """The ports: how the domain asks for what it needs, whoever answers."""
 
+from symphony_sdk.ports.artifact_tiers import ArtifactTier, OpenTier, TierFile
 from symphony_sdk.ports.artifacts import (
     GRACE,
     ArtifactInfo,
@@ -14,6 +15,8 @@ from symphony_sdk.ports.artifacts import (
     RelationKind,
     StoreUsage,
     Tag,
+    TierReport,
+    TierStatus,
 )
 from symphony_sdk.ports.bridge import BridgePort
 from symphony_sdk.ports.bus import (
@@ -76,6 +79,7 @@ __all__ = [
     "ArbitrationEngine",
     "ArtifactInfo",
     "ArtifactStore",
+    "ArtifactTier",
     "BlockingConductorPort",
     "BridgePort",
     "Buffer",
@@ -118,6 +122,7 @@ __all__ = [
     "NodeStatus",
     "ObserverPort",
     "OnArtifactProgress",
+    "OpenTier",
     "Page",
     "PitPort",
     "PlanAdvice",
@@ -143,6 +148,9 @@ __all__ = [
     "Tag",
     "TechnicalFault",
     "TextEditingPort",
+    "TierFile",
+    "TierReport",
+    "TierStatus",
     "TransactionalStore",
     "TransportPort",
     "WorkerExit",
