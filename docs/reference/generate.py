@@ -34,6 +34,7 @@ from symphony_sdk.permissions import FEATURES, VARIABLES
 from symphony_sdk.testing import fakes
 from symphony_sdk.testing.contracts.artifact_catalogue import ArtifactCatalogueContract
 from symphony_sdk.testing.contracts.artifact_contract import ArtifactContract
+from symphony_sdk.testing.contracts.artifact_scores import ArtifactScoresContract
 from symphony_sdk.testing.contracts.artifact_store import ArtifactStoreContract
 from symphony_sdk.testing.contracts.bus import BusContract
 from symphony_sdk.testing.contracts.dag_tracker import DagTrackerContract
@@ -275,6 +276,7 @@ def testing_kit() -> Iterator[str]:
         ArtifactContract,
         ArtifactStoreContract,
         ArtifactCatalogueContract,
+        ArtifactScoresContract,
         BusContract,
         DagTrackerContract,
         TransportContract,

@@ -6,7 +6,7 @@ import random
 import pytest
 from pit_artifact_store import Store, collecting
 from symphony_sdk.errors import ArtifactError
-from symphony_sdk.ports import Lineage
+from symphony_sdk.ports import Lineage, Score
 
 TEXT = "\n".join(f"line {number} of a text that compresses well" for number in range(20_000)).encode()
 
@@ -41,19 +41,31 @@ def test_after_any_collections_a_lost_index_says_the_same(directory):
         for number in range(60):
             ids.append(store.put(chance.randbytes(3000), name=f"n{number % 7}").id)
             store.tag(chance.choice(ids), f"t{number % 5}")
+            store.score(chance.choice(ids), Score("acme.chance", f"{number}", chance.random()))
+            store.put(store.get(ids[0]), name="again")
             if number % 3 == 2:
                 for id in chance.sample(ids, 1):
                     store.remove(id)
                     ids.remove(id)
             if number % 10 == 9:
                 store.collect(grace=0)
-        before = (store.find(limit=100), store.tags(), [store.versions(f"n{number}") for number in range(7)])
+        before = told(store)
     for path in directory.glob("index.db*"):
         path.unlink()
     with Store(directory) as store:
-        assert (store.find(limit=100), store.tags(), [store.versions(f"n{n}") for n in range(7)]) == before
+        assert told(store) == before
         assert {info.ref.id for info in before[0]} == set(ids)
         assert store.verify() == []
+
+
+def told(store):
+    found = store.find(limit=100)
+    return (
+        found,
+        [(store.history(info.ref.id), store.scores(info.ref.id)) for info in found],
+        store.tags(),
+        [store.versions(f"n{number}") for number in range(7)],
+    )
 
 
 def test_an_artifact_that_was_collected_and_stored_again_is_new(store):

@@ -4,6 +4,7 @@ import pytest
 from pit_artifact_store import Store
 from symphony_sdk.testing.contracts.artifact_catalogue import ArtifactCatalogueContract
 from symphony_sdk.testing.contracts.artifact_contract import Damage
+from symphony_sdk.testing.contracts.artifact_scores import ArtifactScoresContract
 from symphony_sdk.testing.contracts.artifact_store import ArtifactStoreContract
 
 
@@ -22,7 +23,7 @@ class TestStore(ArtifactStoreContract):
         return damage
 
 
-class TestCatalogue(ArtifactCatalogueContract):
+class TestCatalogue(ArtifactCatalogueContract, ArtifactScoresContract):
     @pytest.fixture
     def artifact_store(self, artifact_store: Store) -> Store:
         return artifact_store

@@ -6,6 +6,7 @@ import random
 import pytest
 from pit_artifact_store import Store
 from symphony_sdk.errors import ArtifactError
+from symphony_sdk.ports import Score
 
 
 def flip_bit(path, position):
@@ -149,6 +150,7 @@ def test_an_index_that_is_lost_is_made_again_from_the_packs(directory):
         store.tag(first.id, "old")
         store.pin(first.id)
         store.hold(second.id, "audit")
+        store.score(second.id, Score("acme.length", "1", 0.25, "short", {"least": "4"}))
         store.remove(store.put(b"three").id)
         before = told(store)
     for path in directory.glob("index.db*"):
@@ -164,6 +166,6 @@ def told(store):
         store.find(removed=True),
         store.versions("x"),
         store.tags(),
-        [store.relations(info.ref.id) for info in store.find()],
+        [(store.relations(info.ref.id), store.scores(info.ref.id)) for info in store.find()],
         store.usage().artifacts,
     )

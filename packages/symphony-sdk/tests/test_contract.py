@@ -4,6 +4,7 @@ import pytest
 from symphony_sdk.ports import RunRequest
 from symphony_sdk.testing import Contract
 from symphony_sdk.testing.contracts.artifact_catalogue import ArtifactCatalogueContract
+from symphony_sdk.testing.contracts.artifact_scores import ArtifactScoresContract
 from symphony_sdk.testing.contracts.artifact_store import ArtifactStoreContract
 from symphony_sdk.testing.contracts.bus import BusContract
 from symphony_sdk.testing.contracts.dag_tracker import DagTrackerContract
@@ -11,7 +12,7 @@ from symphony_sdk.testing.contracts.transport import TransportContract
 from symphony_sdk.testing.fakes import FakeArtifactStore, FakeBus, FakeDagTracker, FakeTransport
 
 
-class TestFakeArtifactStore(ArtifactStoreContract, ArtifactCatalogueContract):
+class TestFakeArtifactStore(ArtifactStoreContract, ArtifactCatalogueContract, ArtifactScoresContract):
     @pytest.fixture
     def artifact_store(self):
         return FakeArtifactStore()

@@ -1,5 +1,6 @@
 """Puts images of rows into the index: those just written, and those that are replayed, in one and the same way."""
 
+import json
 from typing import Final
 
 from pit_artifact_store.recipes import Recipe
@@ -11,6 +12,7 @@ from pit_artifact_store.records import (
     ObjectRow,
     PinRow,
     RelationRow,
+    ScoreRow,
     TagRow,
 )
 from pit_artifact_store.rows import Rows
@@ -23,6 +25,7 @@ _FORGET: Final = (
     "delete from pin where object = ?",
     "delete from hold where object = ?",
     "delete from relation where subject = ?",
+    "delete from score where object = ?",
 )
 
 
@@ -44,7 +47,7 @@ def apply(rows: Rows, image: Image, home: int) -> bool:
             return _apply_gone(rows, row, seq)
         case TagRow():
             object = row.object
-        case EntryRow() | PinRow() | HoldRow():
+        case EntryRow() | PinRow() | HoldRow() | ScoreRow():
             object = row.object
         case RelationRow():
             object = row.subject
@@ -75,7 +78,10 @@ def _apply_object(rows: Rows, row: ObjectRow, seq: int, home: int) -> bool:
 
 
 def _apply_fact(
-    rows: Rows, row: EntryRow | TagRow | PinRow | HoldRow | RelationRow, seq: int, number: int
+    rows: Rows,
+    row: EntryRow | TagRow | PinRow | HoldRow | RelationRow | ScoreRow,
+    seq: int,
+    number: int,
 ) -> bool:
     match row:
         case EntryRow():
@@ -120,6 +126,14 @@ def _apply_fact(
                 "created = excluded.created, seq = excluded.seq where excluded.seq > seq"
             )
             values = (number, row.kind, row.object, row.created, seq)
+        case ScoreRow():
+            statement = (
+                "insert into score values (?, ?, ?, ?, ?, ?, ?, ?) on conflict (object, scorer) do update set "
+                "version = excluded.version, value = excluded.value, reason = excluded.reason, "
+                "inputs = excluded.inputs, created = excluded.created, seq = excluded.seq where excluded.seq > seq"
+            )
+            inputs = json.dumps(row.inputs)
+            values = (number, row.scorer, row.version, row.value, row.reason, inputs, row.created, seq)
     rows.db.execute(statement, values)
     return rows.db.changes() > 0
 
@@ -188,6 +202,9 @@ def is_newest(rows: Rows, image: Image, leaving: int) -> bool:
                 "where o.id = ? and r.kind = ? and r.object = ?"
             )
             values = (row.subject, row.kind, row.object)
+        case ScoreRow():
+            query = "select s.seq from score s join object o on o.number = s.object where o.id = ? and s.scorer = ?"
+            values = (row.object, row.scorer)
         case Gone():
             # For ever: an older image of the row may be in a pack that stays.
             return True

@@ -1,18 +1,19 @@
 """What is known of artifacts: descriptions, versions, tags, pins, holds, and what they are to each other."""
 
+import json
 import time
 from collections.abc import Iterable
 from typing import Any, Final, get_args
 
 from symphony_sdk.errors import ArtifactError
-from symphony_sdk.ports import ArtifactInfo, Relation, RelationKind, Tag
+from symphony_sdk.ports import ArtifactInfo, Relation, RelationKind, Score, Tag, checked_score
 
 from pit_artifact_store.failures import untagged
 from pit_artifact_store.ids import id_range, text_of
 from pit_artifact_store.index import Index
 from pit_artifact_store.journal import Journal
 from pit_artifact_store.lookups import INFO, TAG, as_id, info_of, reasons_of, relations_of, resolve
-from pit_artifact_store.records import Gone, HoldRow, ObjectRow, PinRow, RelationRow, Row, TagRow
+from pit_artifact_store.records import Gone, HoldRow, ObjectRow, PinRow, RelationRow, Row, ScoreRow, TagRow
 from pit_artifact_store.rows import Rows
 
 _VERSIONS: Final = "".join(
@@ -76,6 +77,7 @@ class Catalogue:
         since: float,
         until: float | None,
         removed: bool,
+        quality: float,
         limit: int,
     ) -> list[ArtifactInfo]:
         """The newest artifacts, each by the newest of its descriptions that fits.
@@ -88,6 +90,7 @@ class Catalogue:
             since: Only those stored at this time, or later.
             until: Only those stored before this time.
             removed: Only those that were removed.
+            quality: Only those whose quality is at least this, if not 0.
             limit: At most so many.
         """
         wanted = [
@@ -100,6 +103,7 @@ class Catalogue:
             ),
             ("e.created >= :since", since),
             ("e.created < :until", until is not None),
+            ("(select avg(value) from score where object = o.number) >= :quality", quality),
             (f"o.removed {'>' if removed else '='} 0", True),
         ]
         query = INFO + "where " + " and ".join(condition for condition, asked in wanted if asked)
@@ -110,6 +114,7 @@ class Catalogue:
             "tag": tag,
             "since": since,
             "until": until,
+            "quality": quality,
         }
         found: dict[bytes, ArtifactInfo] = {}
         with self._index.reading() as rows:
@@ -232,6 +237,40 @@ class Catalogue:
             return [Gone("hold", object.id, reason)]
 
         self._commit(build)
+
+    # -- scores --------------------------------------------------------------------------------------
+
+    def score(self, text: str, score: Score) -> Score:
+        """Keep how good an artifact is.
+
+        Args:
+            text: The artifact.
+            score: The score.
+
+        Raises:
+            ArtifactError: There is no such artifact, or it is no score.
+        """
+        kept = checked_score(score)
+        row = (kept.scorer, kept.version, kept.value, kept.reason, kept.inputs, kept.created)
+        self._commit(lambda rows: [ScoreRow(resolve(rows, text, present=True).id, *row)])
+        return kept
+
+    def scores(self, text: str) -> list[Score]:
+        """The scores of an artifact.
+
+        Args:
+            text: The artifact.
+
+        Raises:
+            ArtifactError: There is none.
+        """
+        query = "select scorer, version, value, reason, inputs, created from score where object = ? order by scorer"
+        with self._index.reading() as rows:
+            found = rows.all(query, (resolve(rows, text).number,))
+        return [
+            Score(scorer, version, value, reason, json.loads(inputs), created)
+            for scorer, version, value, reason, inputs, created in found
+        ]
 
     # -- relations -----------------------------------------------------------------------------------
 

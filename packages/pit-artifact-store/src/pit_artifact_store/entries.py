@@ -1,6 +1,7 @@
 """Descriptions of artifacts: what they were stored with, in the form in which it is kept."""
 
 from collections.abc import Mapping
+from typing import Annotated
 
 import msgspec
 from symphony_sdk.errors import ArtifactError
@@ -10,6 +11,9 @@ from pit_artifact_store.ids import ContentIds
 from pit_artifact_store.records import EntryRow
 
 FINGERPRINT_BYTES = 16
+
+
+_Moment = Annotated[float, msgspec.Meta(ge=0, le=253402300799)]  # until the year 9999, as dates are written
 
 
 class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -33,6 +37,7 @@ class Description(msgspec.Struct, frozen=True, array_like=True):
         run: Id of the run that made it.
         facts: The encoded `Facts`.
         inputs: Ids of the artifacts that it was made from, as they are written.
+        created: Unix time in seconds when it was first stored elsewhere; None where it was not.
     """
 
     name: str
@@ -40,17 +45,19 @@ class Description(msgspec.Struct, frozen=True, array_like=True):
     run: str
     facts: bytes
     inputs: tuple[str, ...]
+    created: float | None = None
 
-    def row(self, ids: ContentIds, object: bytes, version: int, created: float) -> EntryRow:
+    def row(self, ids: ContentIds, object: bytes, version: int, now: float) -> EntryRow:
         """The row of this description.
 
         Args:
             ids: Gives the ids of the store.
             object: Id of the artifact.
             version: Which version of the name it is.
-            created: Unix time in seconds.
+            now: Unix time in seconds.
         """
         told = _encode((self.name, version, self.media_type, self.run, self.facts))
+        created = now if self.created is None else self.created
         fingerprint = ids(object + told)[:FINGERPRINT_BYTES]
         return EntryRow(
             object, fingerprint, created, self.name, version, self.media_type, self.run, self.facts
@@ -62,7 +69,11 @@ facts_of = msgspec.msgpack.Decoder(Facts).decode
 
 
 def describe(
-    name: str, media_type: str, metadata: Mapping[str, str] | None, lineage: Lineage | None
+    name: str,
+    media_type: str,
+    metadata: Mapping[str, str] | None,
+    lineage: Lineage | None,
+    created: float | None = None,
 ) -> Description:
     """A description, checked.
 
@@ -71,6 +82,7 @@ def describe(
         media_type: Such as `text/html`.
         metadata: Facts to keep beside it.
         lineage: Where it comes from.
+        created: Unix time in seconds when it was first stored elsewhere; None where it was not.
 
     Raises:
         ArtifactError: Something of it is not what it should be.
@@ -83,10 +95,12 @@ def describe(
         told = _encode(facts)
         name.encode()
         media_type.encode()
+        created = msgspec.convert(created, _Moment | None)
     except (msgspec.ValidationError, UnicodeEncodeError, TypeError, ValueError) as error:
         raise ArtifactError(
             f"artifact {name!r} cannot be described so: {error}",
             code="SYM-A010",
-            hint="Name and media type are text, metadata is a mapping of text to text, lineage is a Lineage.",
+            hint="Name and media type are text, metadata is a mapping of text to text, lineage is a Lineage, "
+            "created is a Unix time.",
         ) from error
-    return Description(name, media_type, facts.lineage.run, told, facts.lineage.inputs)
+    return Description(name, media_type, facts.lineage.run, told, facts.lineage.inputs, created)

@@ -21,7 +21,8 @@ select o.id, o.size, e.created, e.name, e.version, e.media_type, e.facts, o.remo
   (select json_group_array(t.name) from (select name from tag where object = o.number order by name) t),
   exists (select 1 from pin where object = o.number),
   (select json_group_array(json_array(h.reason, h.created)) from
-    (select reason, created from hold where object = o.number order by created, reason) h)
+    (select reason, created from hold where object = o.number order by created, reason) h),
+  (select avg(value) from score where object = o.number)
 from entry e join object o on o.number = e.object
 """
 """Everything that is known of an artifact by one of its descriptions."""
@@ -66,7 +67,7 @@ def info_of(row: Sequence[Any]) -> ArtifactInfo:
     Args:
         row: The row.
     """
-    id, size, created, name, version, media_type, facts, removed_at, tags, pinned, holds = row
+    id, size, created, name, version, media_type, facts, removed_at, tags, pinned, holds, quality = row
     known = facts_of(facts)
     return ArtifactInfo(
         ArtifactRef(text_of(id), size, media_type, name),
@@ -78,6 +79,7 @@ def info_of(row: Sequence[Any]) -> ArtifactInfo:
         bool(pinned),
         tuple(Hold(*hold) for hold in json.loads(holds)),
         removed_at,
+        quality,
     )
 
 

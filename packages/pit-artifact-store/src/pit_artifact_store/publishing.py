@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
 from zstandard import ZstdError
 
 from pit_artifact_store.chunking import Chunker
@@ -14,7 +15,7 @@ from pit_artifact_store.journal import Journal, Stale
 from pit_artifact_store.packs import CHUNK, DamagedFrame
 from pit_artifact_store.reading import DamagedContent, Reader
 from pit_artifact_store.recipes import Chunk, Recipe, encode_recipe
-from pit_artifact_store.records import ObjectRow, RelationRow, Row
+from pit_artifact_store.records import EntryRow, ObjectRow, RelationRow, Row
 from pit_artifact_store.rows import Rows
 
 BATCH_BYTES = 4 << 20
@@ -222,7 +223,8 @@ class Publisher:
                 if before:
                     yield from _related(rows, known and known.number, id, "replaces", before, now)
             versions[told.name] = (version, id)
-        yield told.row(self._ids, id, version, now)
+        entry = told.row(self._ids, id, version, now)
+        yield replace(entry, created=_first_stored(rows, known.number, entry)) if known else entry
         for text in told.inputs:
             if is_written_as_id(text):
                 low, high = id_range(text)
@@ -237,6 +239,14 @@ def _newest_version(rows: Rows, name: str) -> tuple[int, bytes] | None:
         (name,),
     )
     return found
+
+
+def _first_stored(rows: Rows, number: int, entry: EntryRow) -> float:
+    """When an artifact was first stored so; in the newest image, as older ones may be collected."""
+    before = rows.first(
+        "select created from entry where object = ? and fingerprint = ?", (number, entry.fingerprint)
+    )
+    return min(entry.created, before[0]) if before else entry.created
 
 
 def _related(

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 Table = Literal["object", "tag", "pin", "hold", "relation"]
-"""What can be gone; an entry goes with its object."""
+"""What can be gone; entries and scores go with their object."""
 
 
 class ObjectRow(msgspec.Struct, frozen=True, array_like=True, tag="object"):
@@ -108,6 +108,28 @@ class RelationRow(msgspec.Struct, frozen=True, array_like=True, tag="relation"):
     created: float
 
 
+class ScoreRow(msgspec.Struct, frozen=True, array_like=True, tag="score"):
+    """How good an artifact is, as one scorer sees it.
+
+    Args:
+        object: Id of the artifact.
+        scorer: Id of the scorer.
+        version: Version of it.
+        value: From 0 to 1.
+        reason: Why.
+        inputs: What it was given besides the artifact.
+        created: Unix time in seconds.
+    """
+
+    object: bytes
+    scorer: str
+    version: str
+    value: float
+    reason: str
+    inputs: dict[str, str]
+    created: float
+
+
 class Gone(msgspec.Struct, frozen=True, array_like=True, tag="gone"):
     """A row is no more; with an object, everything that is known of it.
 
@@ -124,7 +146,7 @@ class Gone(msgspec.Struct, frozen=True, array_like=True, tag="gone"):
     kind: str = ""
 
 
-Row = ObjectRow | EntryRow | TagRow | PinRow | HoldRow | RelationRow | Gone
+Row = ObjectRow | EntryRow | TagRow | PinRow | HoldRow | RelationRow | ScoreRow | Gone
 
 
 class Image(msgspec.Struct, frozen=True, array_like=True):

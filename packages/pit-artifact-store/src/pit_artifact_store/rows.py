@@ -73,6 +73,10 @@ create table if not exists relation (
     primary key (subject, kind, object)
 ) without rowid;
 create index if not exists relation_to on relation (object);
+create table if not exists score (
+    object integer, scorer text, version text not null, value real not null, reason text not null,
+    inputs text not null, created real not null, seq integer not null, primary key (object, scorer)
+) without rowid;
 """
 
 

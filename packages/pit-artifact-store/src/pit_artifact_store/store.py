@@ -21,6 +21,7 @@ from symphony_sdk.ports import (
     OnArtifactProgress,
     Relation,
     RelationKind,
+    Score,
     StoreUsage,
     Tag,
 )
@@ -114,6 +115,7 @@ class Store:
         metadata: Mapping[str, str] | None = None,
         lineage: Lineage | None = None,
         durability: Durability = "group",
+        created: float | None = None,
     ) -> ArtifactRef:
         """Store bytes; storing the same bytes again costs no space, and mends them if they were damaged.
 
@@ -125,11 +127,12 @@ class Store:
             lineage: Where it comes from.
             durability: When it counts as stored. `os` survives the death of this process, `group` and
                 `sync` a crash of the machine; `group` shares one sync among those who store at once.
+            created: Unix time in seconds when it was first stored, where that was elsewhere; None for now.
 
         Raises:
             ArtifactError: It cannot be written.
         """
-        description = self._describe(name, media_type, metadata, lineage, durability)
+        description = self._describe(name, media_type, metadata, lineage, durability, created)
         view = memoryview(data)
         # Bytes that somebody could change between hashing and writing are copied first.
         view = view.cast("B") if view.readonly and view.c_contiguous else memoryview(bytes(view))
@@ -153,6 +156,7 @@ class Store:
         metadata: Mapping[str, str] | None = None,
         lineage: Lineage | None = None,
         durability: Durability = "group",
+        created: float | None = None,
     ) -> ArtifactRef:
         """Store bytes that need not fit into memory, as `put` does.
 
@@ -163,11 +167,12 @@ class Store:
             metadata: Facts to keep beside it.
             lineage: Where it comes from.
             durability: When it counts as stored.
+            created: Unix time in seconds when it was first stored, where that was elsewhere; None for now.
 
         Raises:
             ArtifactError: It cannot be written, or what it shares with others was collected meanwhile.
         """
-        description = self._describe(name, media_type, metadata, lineage, durability)
+        description = self._describe(name, media_type, metadata, lineage, durability, created)
         durable = durability != "os"
         with disk_errors_named(self._root):
             try:
@@ -293,6 +298,7 @@ class Store:
         since: float = 0.0,
         until: float | None = None,
         removed: bool = False,
+        quality: float = 0.0,
         limit: int = 100,
     ) -> Sequence[ArtifactInfo]:
         """Artifacts, the newest first, each once: with the newest of its descriptions that fits.
@@ -305,6 +311,7 @@ class Store:
             since: Only those stored at this Unix time in seconds, or later.
             until: Only those stored before this Unix time in seconds.
             removed: Only those that were removed, in place of those that were not.
+            quality: Only those whose quality is at least this; with 0, also those that nobody scored.
             limit: At most so many.
         """
         with self._reading():
@@ -316,6 +323,7 @@ class Store:
                 since=since,
                 until=until,
                 removed=removed,
+                quality=quality,
                 limit=limit,
             )
 
@@ -443,6 +451,31 @@ class Store:
         with self._reading():
             return self._catalogue.lineage(id, depth, down=down)
 
+    def score(self, id: str, score: Score) -> Score:
+        """Keep how good an artifact is, in the place of what the same scorer said before; gives what is kept.
+
+        Args:
+            id: The artifact.
+            score: The score.
+
+        Raises:
+            ArtifactError: There is no such artifact, the scorer has no name or no version, or the value is none.
+        """
+        with self._writing():
+            return self._catalogue.score(id, score)
+
+    def scores(self, id: str) -> Sequence[Score]:
+        """The scores of an artifact, in the alphabetical order of the scorers.
+
+        Args:
+            id: The artifact.
+
+        Raises:
+            ArtifactError: There is none.
+        """
+        with self._reading():
+            return self._catalogue.scores(id)
+
     # -- keeping and freeing -------------------------------------------------------------------------
 
     def remove(self, id: str) -> None:
@@ -548,6 +581,7 @@ class Store:
         metadata: Mapping[str, str] | None,
         lineage: Lineage | None,
         durability: str,
+        created: float | None,
     ) -> Description:
         self._expect_open()
         if durability not in get_args(Durability):
@@ -555,7 +589,7 @@ class Store:
                 f"there is no durability {durability!r}; expected one of {', '.join(get_args(Durability))}",
                 code="SYM-A010",
             )
-        return describe(name, media_type, metadata, lineage)
+        return describe(name, media_type, metadata, lineage, created)
 
     def _expect_range(self, id: str, offset: int, length: int) -> None:
         if offset < 0 or length < 0:

@@ -883,6 +883,11 @@ CATALOGUE: dict[str, ErrorCode] = {
         "While a stream was stored, a collection freed something that it shares with other artifacts. Nothing of it "
         "is stored; store it again.",
     ),
+    "SYM-A025": ErrorCode(
+        "Not a score",
+        "A score has the id and the version of its scorer, and a value from 0 to 1; its inputs are text by names. The "
+        "message says what was given.",
+    ),
     "SYM-A030": ErrorCode(
         "Keys of the artifact store are damaged",
         "The file `keys` in the store's directory is not what was written there: the disk lost or changed "

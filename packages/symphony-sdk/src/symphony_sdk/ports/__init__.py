@@ -13,10 +13,12 @@ from symphony_sdk.ports.artifacts import (
     OnArtifactProgress,
     Relation,
     RelationKind,
+    Score,
     StoreUsage,
     Tag,
     TierReport,
     TierStatus,
+    checked_score,
 )
 from symphony_sdk.ports.bridge import BridgePort
 from symphony_sdk.ports.bus import (
@@ -140,6 +142,7 @@ __all__ = [
     "RunPolicy",
     "RunRequest",
     "RunStatus",
+    "Score",
     "Spread",
     "StaleManager",
     "StaleReport",
@@ -155,4 +158,5 @@ __all__ = [
     "TransportPort",
     "WorkerExit",
     "WorkflowEntry",
+    "checked_score",
 ]

@@ -3,13 +3,15 @@
 An artifact is given by its id, by the first characters of it where only one artifact has them, or by a tag.
 """
 
+import math
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, Protocol
 
 import msgspec
 
 from symphony_sdk.contributions import ArtifactRef
-from symphony_sdk.errors import ErrorPayload
+from symphony_sdk.errors import ArtifactError, ErrorPayload
 
 Durability = Literal["os", "group", "sync"]
 """`os`: handed to the operating system; `group`: synced with the next group; `sync`: synced before return."""
@@ -54,6 +56,26 @@ class Hold(msgspec.Struct, frozen=True):
     created: float
 
 
+class Score(msgspec.Struct, frozen=True):
+    """How good an artifact is, as one scorer sees it.
+
+    Args:
+        scorer: Id of the scorer, such as `acme.text.readability`.
+        version: Version of it: scores of different ones may not be compared.
+        value: From 0, of no use, to 1, as good as can be.
+        reason: Why, in a line for people.
+        inputs: What the scorer was given besides the artifact, as text.
+        created: Unix time in seconds when it was given; 0 stands for now.
+    """
+
+    scorer: str
+    version: str
+    value: float
+    reason: str = ""
+    inputs: dict[str, str] = {}
+    created: float = 0.0
+
+
 class ArtifactInfo(msgspec.Struct, frozen=True):
     """What the Artifact Store knows of an artifact.
 
@@ -67,6 +89,7 @@ class ArtifactInfo(msgspec.Struct, frozen=True):
         pinned: Whether it is pinned.
         holds: Why it must not be removed.
         removed: Unix time in seconds when it was removed; 0 where it was not.
+        quality: The mean of its scores, from 0 to 1; None where nobody scored it.
     """
 
     ref: ArtifactRef
@@ -78,6 +101,7 @@ class ArtifactInfo(msgspec.Struct, frozen=True):
     pinned: bool = False
     holds: tuple[Hold, ...] = ()
     removed: float = 0.0
+    quality: float | None = None
 
 
 class Tag(msgspec.Struct, frozen=True):
@@ -158,6 +182,38 @@ class KeyInfo(msgspec.Struct, frozen=True):
     current: bool
 
 
+def checked_score(score: Score) -> Score:
+    """A score as it can be kept, with the time.
+
+    Args:
+        score: The score.
+
+    Raises:
+        ArtifactError: It has no scorer or no version, its value is none from 0 to 1, or something of it has another
+            type.
+    """
+    try:
+        told = msgspec.convert(msgspec.structs.asdict(score), Score)
+        msgspec.json.encode(told)
+    except (msgspec.ValidationError, UnicodeEncodeError, TypeError) as error:
+        raise _no_score(score, str(error)) from error
+    if not told.scorer or not told.version:
+        raise _no_score(score, "its scorer and the version of that are not both named")
+    if not 0 <= told.value <= 1:
+        raise _no_score(score, f"its value is {told.value}")
+    if not 0 <= told.created < math.inf:
+        raise _no_score(score, f"it was given at {told.created}")
+    return msgspec.structs.replace(told, created=told.created or time.time())
+
+
+def _no_score(score: Score, found: str) -> ArtifactError:
+    return ArtifactError(
+        f"{score.scorer!r:.140} gave no score: {found}",
+        code="SYM-A025",
+        hint="A score has a scorer, the version of it, a value from 0 to 1, and inputs that are text by names.",
+    )
+
+
 class TierReport(msgspec.Struct, frozen=True):
     """What was moved between a store and its tier.
 
@@ -212,6 +268,7 @@ class ArtifactStore(Protocol):
         metadata: Mapping[str, str] | None = None,
         lineage: Lineage | None = None,
         durability: Durability = "group",
+        created: float | None = None,
     ) -> ArtifactRef:
         """Store bytes; storing the same bytes again costs no space, and restores them where they were removed.
 
@@ -224,6 +281,7 @@ class ArtifactStore(Protocol):
             metadata: Facts to keep beside it.
             lineage: Where it comes from.
             durability: When it counts as stored.
+            created: Unix time in seconds when it was first stored, where that was elsewhere; None for now.
 
         Raises:
             ArtifactError: It cannot be written.
@@ -238,6 +296,7 @@ class ArtifactStore(Protocol):
         metadata: Mapping[str, str] | None = None,
         lineage: Lineage | None = None,
         durability: Durability = "group",
+        created: float | None = None,
     ) -> ArtifactRef:
         """Store bytes that need not fit into memory, as `put` does.
 
@@ -248,6 +307,7 @@ class ArtifactStore(Protocol):
             metadata: Facts to keep beside it.
             lineage: Where it comes from.
             durability: When it counts as stored.
+            created: Unix time in seconds when it was first stored, where that was elsewhere; None for now.
 
         Raises:
             ArtifactError: It cannot be written.
@@ -325,6 +385,7 @@ class ArtifactStore(Protocol):
         since: float = 0.0,
         until: float | None = None,
         removed: bool = False,
+        quality: float = 0.0,
         limit: int = 100,
     ) -> Sequence[ArtifactInfo]:
         """Artifacts, the newest first, each once: with the newest of its descriptions that fits.
@@ -337,6 +398,7 @@ class ArtifactStore(Protocol):
             since: Only those stored at this Unix time in seconds, or later.
             until: Only those stored before this Unix time in seconds.
             removed: Only those that were removed, in place of those that were not.
+            quality: Only those whose quality is at least this; with 0, also those that nobody scored.
             limit: At most so many.
         """
 
@@ -439,6 +501,27 @@ class ArtifactStore(Protocol):
             id: The artifact.
             depth: At most so many steps.
             down: To all that came from it, instead.
+
+        Raises:
+            ArtifactError: There is none.
+        """
+
+    def score(self, id: str, score: Score) -> Score:
+        """Keep how good an artifact is, in the place of what the same scorer said before; gives what is kept.
+
+        Args:
+            id: The artifact.
+            score: The score.
+
+        Raises:
+            ArtifactError: There is no such artifact, the scorer has no name or no version, or the value is none.
+        """
+
+    def scores(self, id: str) -> Sequence[Score]:
+        """The scores of an artifact, in the alphabetical order of the scorers.
+
+        Args:
+            id: The artifact.
 
         Raises:
             ArtifactError: There is none.

@@ -70,6 +70,28 @@ class ArtifactCatalogueContract(ArtifactLineageContract):
         assert [info.version for info in artifact_store.history(id)] == [1, 1]
         assert [(one.version, one.metadata) for one in artifact_store.versions("page")] == [(1, {"k": "v"})]
 
+    def test_the_time_at_which_it_was_stored_elsewhere_is_kept(self, artifact_store: ArtifactStore) -> None:
+        """An artifact that was stored elsewhere before has the time of that; it is found as the newest all the same."""
+        first = artifact_store.put(b"new", name="page").id
+        second = artifact_store.put(b"old", name="page", created=1_000.5).id
+        third = artifact_store.put_stream([b"older"], created=0.0).id
+        assert [info.ref.id for info in artifact_store.find()] == [third, second, first]
+        assert [artifact_store.info(id).created for id in (second, third)] == [1_000.5, 0.0]
+        assert [info.version for info in artifact_store.versions("page")] == [2, 1]
+        artifact_store.put(b"old", name="page")
+        assert artifact_store.info(second).created == 1_000.5
+        artifact_store.put(b"old", name="page", created=999.0)
+        assert artifact_store.info(second).created == 999.0
+
+    @pytest.mark.parametrize("created", [-1.0, float("nan"), float("inf"), 1e12, "noon"], ids=repr)
+    def test_nothing_was_stored_at_what_is_no_time(
+        self, artifact_store: ArtifactStore, created: float
+    ) -> None:
+        """Nothing can have been stored at what is no time."""
+        with refused("SYM-A010"):
+            artifact_store.put(b"x", created=created)
+        assert not artifact_store.find()
+
     def test_what_has_no_name_has_no_version(self, artifact_store: ArtifactStore) -> None:
         """What has no name has no version, and replaces nothing."""
         ids = [artifact_store.put(data).id for data in (b"a", b"b")]

@@ -15,7 +15,7 @@ from hypothesis.stateful import (
 )
 
 from symphony_sdk.errors import ArtifactError
-from symphony_sdk.ports import ArtifactStore, Lineage
+from symphony_sdk.ports import ArtifactStore, Lineage, Score
 
 SETTINGS = settings(
     max_examples=5,
@@ -40,6 +40,7 @@ class Kept(msgspec.Struct):
         removed: Whether it was removed.
         pinned: Whether it is pinned.
         holds: Why it must not be removed.
+        scores: How good it is, by scorer.
     """
 
     data: bytes
@@ -47,6 +48,7 @@ class Kept(msgspec.Struct):
     removed: bool = False
     pinned: bool = False
     holds: set[str] = set()
+    scores: dict[str, float] = {}
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -134,6 +136,12 @@ class StoreMachine(RuleBasedStateMachine):
             self.expect(lambda: self.store.release(id, reason), "" if held else "SYM-A042")
             self.model[id].holds.discard(reason)
 
+    @rule(id=ids, scorer=_TAGS, value=st.sampled_from([0.0, 0.25, 1.0]))
+    def score(self, id: str, scorer: str, value: float) -> None:
+        """Score it."""
+        if self.answers(id, lambda: self.store.score(id, Score(scorer, "1", value))):
+            self.model[id].scores[scorer] = value
+
     @rule(id=ids)
     def remove(self, id: str) -> None:
         """Remove it."""
@@ -179,6 +187,8 @@ class StoreMachine(RuleBasedStateMachine):
             assert set(info.tags) == {f"{self.mark}/{tag}" for tag, of in self.tagged.items() if of == id}
             assert (info.pinned, {hold.reason for hold in info.holds}) == (kept.pinned, kept.holds)
             assert bool(info.removed) == kept.removed
+            assert {score.scorer: score.value for score in self.store.scores(id)} == kept.scores
+            assert (info.quality is None) == (not kept.scores)
         for name in (f"{self.mark} a", f"{self.mark} b"):
             told = [(info.version, info.ref.id) for info in self.store.versions(name)]
             assert told == sorted(self.versions(name), reverse=True)

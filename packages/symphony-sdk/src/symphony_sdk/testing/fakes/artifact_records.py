@@ -3,13 +3,13 @@
 import re
 import time
 from collections.abc import Mapping
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
 from symphony_sdk.contributions import ArtifactRef
 from symphony_sdk.errors import ArtifactError
-from symphony_sdk.ports.artifacts import ArtifactInfo, Hold, Lineage, Relation, RelationKind, Tag
+from symphony_sdk.ports.artifacts import ArtifactInfo, Hold, Lineage, Relation, RelationKind, Score, Tag
 
 _ID: Final = re.compile(r"b3-[0-9a-f]{1,64}")
 _WHOLE: Final = 3 + 64
@@ -32,6 +32,7 @@ class Artifact(msgspec.Struct):
         pinned: Whether it is pinned.
         holds: Why it must not be removed, by reason.
         removed: Unix time in seconds when it was removed; 0 where it was not.
+        scores: How good it is, by scorer.
     """
 
     id: str
@@ -41,6 +42,13 @@ class Artifact(msgspec.Struct):
     pinned: bool = False
     holds: dict[str, Hold] = {}
     removed: float = 0.0
+    scores: dict[str, Score] = {}
+
+    @property
+    def quality(self) -> float | None:
+        """The mean of its scores."""
+        values = [score.value for score in self.scores.values()]
+        return sum(values) / len(values) if values else None
 
 
 class Records:
@@ -53,19 +61,21 @@ class Records:
         self.relations: dict[tuple[str, str, str], Relation] = {}
         self._turn = 0
 
-    def describe(self, artifact: Artifact, description: Description) -> ArtifactRef:
+    def describe(self, artifact: Artifact, description: Description, moment: float) -> ArtifactRef:
         """Keep a description as the newest, with the version and the relations that follow from it.
 
         Args:
             artifact: What is described.
             description: As it was checked.
+            moment: Unix time in seconds when it was first stored.
         """
         name, media_type, metadata, lineage = description
         ref = ArtifactRef(artifact.id, len(artifact.data), media_type, name)
         version = self._version(name, artifact.id) if name else 0
-        info = ArtifactInfo(ref, time.time(), metadata, lineage, version)
+        info = ArtifactInfo(ref, moment, metadata, lineage, version)
         key = _encode((description, version))
-        _, info = artifact.descriptions.pop(key, (0, info))  # it comes last again: the newest
+        _, before = artifact.descriptions.pop(key, (0, info))  # it comes last again: the newest
+        info = min(info, before, key=lambda one: one.created)
         self._turn += 1
         artifact.descriptions[key] = (self._turn, info)
         for source in lineage.inputs:
@@ -102,6 +112,7 @@ class Records:
             pinned=artifact.pinned,
             holds=tuple(artifact.holds.values()),
             removed=artifact.removed,
+            quality=artifact.quality,
         )
 
     def forget(self, id: str) -> None:
@@ -207,6 +218,25 @@ def checked_description(
             hint="Name and media type are text, metadata is a mapping of text to text, lineage is a Lineage.",
         ) from error
     return description
+
+
+def checked_moment(moment: float) -> float:
+    """A moment at which something can have been stored.
+
+    Args:
+        moment: Unix time in seconds.
+
+    Raises:
+        ArtifactError: It is none.
+    """
+    checked: float
+    try:
+        checked = msgspec.convert(moment, Annotated[float, msgspec.Meta(ge=0, le=253402300799)])
+    except msgspec.ValidationError as error:
+        raise ArtifactError(
+            f"nothing was stored at {moment!r}: {error}", code="SYM-A010", hint="Give a Unix time in seconds."
+        ) from error
+    return checked
 
 
 def artifacts_of(relation: Relation) -> tuple[str, ...]:

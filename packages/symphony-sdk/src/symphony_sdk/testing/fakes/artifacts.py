@@ -21,8 +21,10 @@ from symphony_sdk.ports.artifacts import (
     OnArtifactProgress,
     Relation,
     RelationKind,
+    Score,
     StoreUsage,
     Tag,
+    checked_score,
 )
 from symphony_sdk.testing.fakes.artifact_records import (
     Artifact,
@@ -33,6 +35,7 @@ from symphony_sdk.testing.fakes.artifact_records import (
     check_tag,
     check_whole,
     checked_description,
+    checked_moment,
     damaged,
     no_tag,
 )
@@ -57,6 +60,7 @@ class FakeArtifactStore:
         metadata: Mapping[str, str] | None = None,
         lineage: Lineage | None = None,
         durability: Durability = "group",
+        created: float | None = None,
     ) -> ArtifactRef:
         """Keep bytes."""
         if durability not in get_args(Durability):
@@ -65,12 +69,13 @@ class FakeArtifactStore:
                 code="SYM-A010",
             )
         description = checked_description(name, media_type, metadata, lineage)
+        moment = time.time() if created is None else checked_moment(created)
         kept = bytes(data)
         id = f"b3-{sha256(kept).hexdigest()}"
         with self._lock:
             artifact = self._records.artifacts.setdefault(id, Artifact(id, kept))
             artifact.removed, artifact.damaged = 0.0, False
-            return self._records.describe(artifact, description)
+            return self._records.describe(artifact, description, moment)
 
     def put_stream(
         self,
@@ -81,6 +86,7 @@ class FakeArtifactStore:
         metadata: Mapping[str, str] | None = None,
         lineage: Lineage | None = None,
         durability: Durability = "group",
+        created: float | None = None,
     ) -> ArtifactRef:
         """Keep bytes that come in parts."""
         return self.put(
@@ -90,6 +96,7 @@ class FakeArtifactStore:
             metadata=metadata,
             lineage=lineage,
             durability=durability,
+            created=created,
         )
 
     def get(self, id: str) -> bytes:
@@ -139,6 +146,7 @@ class FakeArtifactStore:
         since: float = 0.0,
         until: float | None = None,
         removed: bool = False,
+        quality: float = 0.0,
         limit: int = 100,
     ) -> Sequence[ArtifactInfo]:
         """Artifacts, the newest first."""
@@ -152,11 +160,18 @@ class FakeArtifactStore:
                 and (until is None or info.created < until)
             )
 
+        def good(artifact: Artifact) -> bool:
+            return not quality or (artifact.quality is not None and artifact.quality >= quality)
+
         with self._lock:
             tagged = {kept.id for kept in self._records.tags.values() if kept.name.startswith(tag)}
             found: list[tuple[int, ArtifactInfo]] = []
             for artifact in self._records.artifacts.values():
-                if bool(artifact.removed) == removed and (not tag or artifact.id in tagged):
+                if (
+                    bool(artifact.removed) == removed
+                    and (not tag or artifact.id in tagged)
+                    and good(artifact)
+                ):
                     fitting = (one for one in reversed(artifact.descriptions.values()) if fits(one[1]))
                     found.extend([*fitting][:1])
             found.sort(key=lambda one: one[0], reverse=True)
@@ -262,6 +277,18 @@ class FakeArtifactStore:
                 level = [end for end in dict.fromkeys(ends) if end not in seen]
                 seen.update(level)
             return found
+
+    def score(self, id: str, score: Score) -> Score:
+        """Keep how good an artifact is."""
+        kept = checked_score(score)
+        with self._lock:
+            self._records.present(id).scores[kept.scorer] = kept
+        return kept
+
+    def scores(self, id: str) -> Sequence[Score]:
+        """The scores of an artifact."""
+        with self._lock:
+            return [score for _, score in sorted(self._records.known(id).scores.items())]
 
     def remove(self, id: str) -> None:
         """Remove an artifact."""
