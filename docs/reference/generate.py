@@ -36,6 +36,8 @@ from symphony_sdk.testing.contracts.artifact_catalogue import ArtifactCatalogueC
 from symphony_sdk.testing.contracts.artifact_contract import ArtifactContract
 from symphony_sdk.testing.contracts.artifact_scores import ArtifactScoresContract
 from symphony_sdk.testing.contracts.artifact_store import ArtifactStoreContract
+from symphony_sdk.testing.contracts.artifact_tier import ArtifactTierContract
+from symphony_sdk.testing.contracts.artifact_tiering import ArtifactTieringContract
 from symphony_sdk.testing.contracts.bus import BusContract
 from symphony_sdk.testing.contracts.dag_tracker import DagTrackerContract
 from symphony_sdk.testing.contracts.transport import TransportContract
@@ -276,6 +278,8 @@ def testing_kit() -> Iterator[str]:
         ArtifactContract,
         ArtifactStoreContract,
         ArtifactCatalogueContract,
+        ArtifactTierContract,
+        ArtifactTieringContract,
         ArtifactScoresContract,
         BusContract,
         DagTrackerContract,

@@ -45,6 +45,11 @@ class Remote:
         self._lock = Lock()
 
     @property
+    def is_set(self) -> bool:
+        """Whether there is one."""
+        return self._open_tier is not None
+
+    @property
     def tier(self) -> ArtifactTier:
         """The tier.
 
