@@ -39,6 +39,12 @@ def recover(index: Index, packs: Packs) -> None:
     # Each stays locked until its commits are in the index.
     behind: list[Tail] = []
     complete: list[Tail] = []
+    for id, stub in packs.stubs.away().items():
+        known = states.get(id)
+        if known is None or (known.state != "condemned" and known.indexed < stub.size):
+            with suppress(DamagedFrame):  # `verify` says so
+                begin = known.indexed if known else HEADER_BYTES
+                behind.append(Tail(packs.open(id), begin, stub.size, commits=True))
     for id in files.ids():
         known = states.get(id)
         if known is not None and _is_settled(files, known):
@@ -50,15 +56,14 @@ def recover(index: Index, packs: Packs) -> None:
         if pack is not None:
             tail = _tail(pack, known.indexed if known else HEADER_BYTES)
             (complete if known is not None and not tail.commits else behind).append(tail)
-    for id, stub in packs.stubs.away().items():
-        known = states.get(id)
-        if known is None or (known.state != "condemned" and known.indexed < stub.size):
-            with suppress(DamagedFrame):  # `verify` says so
-                begin = known.indexed if known else HEADER_BYTES
-                behind.append(Tail(packs.open(id), begin, stub.size, commits=True))
-    if behind:
-        with index.writing() as rows:
-            _replay(rows, behind)
+    try:
+        if behind:
+            with index.writing() as rows:
+                _replay(rows, behind)
+    except BaseException:
+        for tail in (*behind, *complete):  # whoever keeps the error must not keep the locks
+            tail.pack.close()
+        raise
     if complete:
         with suppress(apsw.FullError, apsw.ReadOnlyError), index.writing() as rows:  # nothing depends on it
             for tail in complete:

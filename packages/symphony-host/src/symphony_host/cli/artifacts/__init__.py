@@ -7,6 +7,7 @@ from symphony_host.cli.artifacts.comparing import diff
 from symphony_host.cli.artifacts.keeping import hold, pin, put, release, remove, restore, unpin
 from symphony_host.cli.artifacts.lineage_tree import lineage
 from symphony_host.cli.artifacts.reading import get, list_, log, show
+from symphony_host.cli.artifacts.tier import tier
 from symphony_host.cli.artifacts.upkeep import fsck, gc, keys, rotate_keys, usage
 
 
@@ -45,6 +46,7 @@ for _command in (
     gc,
     fsck,
     usage,
+    tier,
     keys,
     rotate_keys,
 ):
