@@ -14,6 +14,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 from pit_artifact_store import Store
+from symphony_host.cli.root import run
 from symphony_tier_objects import ObjectTier
 
 ROUNDS = 15
@@ -41,13 +42,12 @@ def server():
 
 
 @pytest.fixture
-def machine(tmp_path, server):
+def machine(tmp_path, server, monkeypatch, capsysbinary):
     """Makes machines by name: `symphony artifacts ...` with directories of its own, and a bucket as its tier."""
 
     def make(name, tier="s3://artifacts/folder"):
         home = tmp_path / name
         environment = {
-            **os.environ,
             **{f"SYMPHONY_{kind}_DIR": str(home / kind.lower()) for kind in ("DATA", "CACHE", "CONFIG")},
             "SYMPHONY_EXTENSIONS__SYMPHONY_ARTIFACT_STORE__TIER": tier,
             "AWS_ENDPOINT_URL": server,
@@ -59,17 +59,14 @@ def machine(tmp_path, server):
         home.mkdir()
 
         def artifacts(*arguments, code=0, **changed):
-            done = subprocess.run(
-                [sys.executable, "-m", "symphony_host", "artifacts", *map(str, arguments)],
-                env=environment | changed,
-                cwd=home,
-                capture_output=True,
-                timeout=60,
-                check=False,
-            )
-            assert b"Traceback" not in done.stderr
-            assert done.returncode == code, done.stdout + done.stderr
-            return done.stdout if code == 0 else done.stdout + done.stderr
+            with monkeypatch.context() as patch:
+                for variable, value in {**environment, **changed}.items():
+                    patch.setenv(variable, value)
+                patch.chdir(home)
+                returned = run(["artifacts", *arguments])
+            out, err = capsysbinary.readouterr()
+            assert returned == code, out + err
+            return out if code == 0 else out + err
 
         return artifacts
 

@@ -13,7 +13,7 @@ from pit_artifact_store.ids import ContentIds
 from pit_artifact_store.packs import CHUNK, PACKED_CHUNK, DamagedFrame, Pack, pack_name
 from pit_artifact_store.tiering.remote import file_of
 
-PART_BYTES: Final = 8 << 20
+PART_BYTES: Final = 32 << 20
 """Bytes that are read from the tier together."""
 
 
@@ -98,7 +98,7 @@ def is_there(tier: ArtifactTier, name: str, data: bytes) -> bool:
     if tier.size(name) != len(data):
         return False
     for offset in range(0, len(data), PART_BYTES):
-        part = data[offset : offset + PART_BYTES]
+        part = memoryview(data)[offset : offset + PART_BYTES]
         try:
             if tier.get(name, offset, len(part)) != part:
                 return False

@@ -15,6 +15,9 @@ BLOCK_BYTES: Final = 1 << 20
 
 CACHED_BLOCKS: Final = 32
 
+READ_AHEAD: Final = 8
+"""At most so many blocks are fetched by one request."""
+
 PACKS: Final = "packs/"
 KEYS: Final = "keys/"
 
@@ -42,6 +45,7 @@ class Remote:
         self._open_tier = open_tier
         self._tier: ArtifactTier | None = None
         self._blocks: OrderedDict[tuple[str, int], bytes] = OrderedDict()
+        self._reading_on: dict[str, tuple[int, int]] = {}
         self._lock = Lock()
 
     @property
@@ -95,24 +99,31 @@ class Remote:
         with self._lock:
             for key in [key for key in self._blocks if key[0].startswith(folder_of(id))]:
                 del self._blocks[key]
+                self._reading_on.pop(key[0], None)
 
     def _block(self, id: bytes, size: int, number: int) -> bytes:
-        key = file_of(id, size), number
+        name = file_of(id, size)
         with self._lock:
-            if (block := self._blocks.get(key)) is not None:
-                self._blocks.move_to_end(key)
+            if (block := self._blocks.get((name, number))) is not None:
+                self._blocks.move_to_end((name, number))
                 return block
+            # Who reads on gets twice as much each time, as most of what a request costs is the waiting for it.
+            expected, count = self._reading_on.get(name, (-1, 1))
+            count = min(2 * count, READ_AHEAD) if number == expected else 1
+            self._reading_on[name] = (number + count, count)
         try:
-            block = self.tier.get(key[0], number * BLOCK_BYTES, min(BLOCK_BYTES, size - number * BLOCK_BYTES))
+            begin = number * BLOCK_BYTES
+            data = self.tier.get(name, begin, min(count * BLOCK_BYTES, size - begin))
         except FileNotFoundError:
             raise FileNotFoundError(2, f"it is not in the tier {self.tier.url}", pack_name(id)) from None
         except ArtifactError as error:
             raise OutOfReach(error) from error
+        blocks = [data[at : at + BLOCK_BYTES] for at in range(0, len(data), BLOCK_BYTES)] or [b""]
         with self._lock:
-            self._blocks[key] = block
+            self._blocks.update(((name, number + index), block) for index, block in enumerate(blocks))
             while len(self._blocks) > CACHED_BLOCKS:
                 self._blocks.popitem(last=False)
-        return block
+        return blocks[0]
 
 
 def folder_of(id: bytes) -> str:
