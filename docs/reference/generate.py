@@ -37,6 +37,8 @@ from symphony_sdk.testing.contracts.artifact_contract import ArtifactContract
 from symphony_sdk.testing.contracts.artifact_scores import ArtifactScoresContract
 from symphony_sdk.testing.contracts.artifact_search import ArtifactSearchContract
 from symphony_sdk.testing.contracts.artifact_store import ArtifactStoreContract
+from symphony_sdk.testing.contracts.artifact_tier import ArtifactTierContract
+from symphony_sdk.testing.contracts.artifact_tiering import ArtifactTieringContract
 from symphony_sdk.testing.contracts.bus import BusContract
 from symphony_sdk.testing.contracts.dag_tracker import DagTrackerContract
 from symphony_sdk.testing.contracts.transport import TransportContract
@@ -277,6 +279,8 @@ def testing_kit() -> Iterator[str]:
         ArtifactContract,
         ArtifactStoreContract,
         ArtifactCatalogueContract,
+        ArtifactTierContract,
+        ArtifactTieringContract,
         ArtifactScoresContract,
         ArtifactSearchContract,
         BusContract,

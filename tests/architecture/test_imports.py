@@ -28,6 +28,7 @@ ARROWS = {
     "symphony_text_quality": {SDK},
     "symphony_engine_dask": {SDK, "symphony_isolation"},
     "symphony_engine_ray": {SDK, "symphony_isolation"},
+    "symphony_tier_objects": {SDK},
     "symphony_transport_nats": {SDK, "symphony_ipc"},
     "symphony_workflow_formats": {SDK, "symphony_workflow"},
 }

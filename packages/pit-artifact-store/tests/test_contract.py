@@ -1,5 +1,10 @@
 """The store keeps what every Artifact Store promises."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
+
 import pytest
 from pit_artifact_store import Store
 from symphony_sdk.testing.contracts.artifact_catalogue import ArtifactCatalogueContract
@@ -7,6 +12,7 @@ from symphony_sdk.testing.contracts.artifact_contract import Damage
 from symphony_sdk.testing.contracts.artifact_scores import ArtifactScoresContract
 from symphony_sdk.testing.contracts.artifact_search import ArtifactSearchContract
 from symphony_sdk.testing.contracts.artifact_store import ArtifactStoreContract
+from symphony_sdk.testing.contracts.artifact_tiering import ArtifactTieringContract, MakeStore
 
 
 @pytest.fixture
@@ -28,3 +34,13 @@ class TestCatalogue(ArtifactCatalogueContract, ArtifactScoresContract, ArtifactS
     @pytest.fixture
     def artifact_store(self, artifact_store: Store) -> Store:
         return artifact_store
+
+
+class TestTiering(ArtifactTieringContract):
+    @pytest.fixture
+    def make_store(self, tmp_path: Path) -> Iterator[MakeStore]:
+        numbers = count()
+        with ExitStack() as stores:
+            yield lambda tier: stores.enter_context(
+                Store(tmp_path / f"store-{next(numbers)}", tier and (lambda: tier))
+            )

@@ -33,7 +33,7 @@ def test_its_hook_gives_a_store_in_the_extensions_directory(tmp_path):
     manager.check_pending()
     ((component,),) = ([*given] for given in manager.hook.symphony_pit_components())
     assert component.role == "artifact_store"
-    store = component.create(SimpleNamespace(data_dir=tmp_path))
+    store = component.create(SimpleNamespace(data_dir=tmp_path, config={"tier": ""}))
     assert store.get(store.put(b"x").id) == b"x"
     store.close()
     assert (tmp_path / "format").exists()

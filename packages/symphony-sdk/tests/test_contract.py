@@ -7,10 +7,18 @@ from symphony_sdk.testing.contracts.artifact_catalogue import ArtifactCatalogueC
 from symphony_sdk.testing.contracts.artifact_scores import ArtifactScoresContract
 from symphony_sdk.testing.contracts.artifact_search import ArtifactSearchContract
 from symphony_sdk.testing.contracts.artifact_store import ArtifactStoreContract
+from symphony_sdk.testing.contracts.artifact_tier import ArtifactTierContract
+from symphony_sdk.testing.contracts.artifact_tiering import ArtifactTieringContract
 from symphony_sdk.testing.contracts.bus import BusContract
 from symphony_sdk.testing.contracts.dag_tracker import DagTrackerContract
 from symphony_sdk.testing.contracts.transport import TransportContract
-from symphony_sdk.testing.fakes import FakeArtifactStore, FakeBus, FakeDagTracker, FakeTransport
+from symphony_sdk.testing.fakes import (
+    FakeArtifactStore,
+    FakeArtifactTier,
+    FakeBus,
+    FakeDagTracker,
+    FakeTransport,
+)
 
 
 class TestFakeArtifactStore(
@@ -23,6 +31,18 @@ class TestFakeArtifactStore(
     @pytest.fixture
     def damage(self, artifact_store):
         return artifact_store.damage
+
+
+class TestFakeArtifactStoreWithATier(ArtifactTieringContract):
+    @pytest.fixture
+    def make_store(self):
+        return FakeArtifactStore
+
+
+class TestFakeArtifactTier(ArtifactTierContract):
+    @pytest.fixture
+    def tier(self):
+        return FakeArtifactTier()
 
 
 class TestFakeDagTracker(DagTrackerContract):

@@ -14,7 +14,6 @@ from pit_artifact_store.failures import disk_errors_named
 from pit_artifact_store.ids import ContentIds, text_of
 from pit_artifact_store.index import Index
 from pit_artifact_store.keys import open_keys
-from pit_artifact_store.pack_files import PackFiles
 from pit_artifact_store.packs import (
     CHUNK,
     COMMIT,
@@ -29,6 +28,8 @@ from pit_artifact_store.reading import DamagedContent, recipe_of
 from pit_artifact_store.recipes import Chunk
 from pit_artifact_store.records import decode_commit
 from pit_artifact_store.rows import PackRow, Rows
+from pit_artifact_store.tiering.away import Packs
+from pit_artifact_store.tiering.remote import OutOfReach
 
 NAMED = 20
 """Artifacts that are named in the message of a fault; all of them are in its details."""
@@ -53,14 +54,15 @@ class Checker:
     Args:
         root: The directory of the store.
         index: Its index.
-        files: Its packs.
+        packs: Its packs.
         ids: Gives its ids.
     """
 
-    def __init__(self, root: Path, index: Index, files: PackFiles, ids: ContentIds) -> None:
+    def __init__(self, root: Path, index: Index, packs: Packs, ids: ContentIds) -> None:
         self._root = root
         self._index = index
-        self._files = files
+        self._packs = packs
+        self._files = packs.files
         self._ids = ids
 
     def verify(self, on_progress: OnArtifactProgress | None) -> list[ArtifactError]:
@@ -82,23 +84,37 @@ class Checker:
                 faults.append(error)
         try:
             with disk_errors_named(self._root, "read"):
-                faults += self._packs(on_progress)
+                faults += self._all_packs(on_progress)
                 faults += self._recipes()
         except ArtifactError as error:  # the index ends here; what was found before it is worth knowing
             if error.message not in {fault.message for fault in faults}:
                 faults.append(error)
         return faults
 
-    def _packs(self, on_progress: OnArtifactProgress | None) -> Iterator[ArtifactError]:
+    def _all_packs(self, on_progress: OnArtifactProgress | None) -> Iterator[ArtifactError]:
         yield from self._strangers()
         with self._index.reading() as rows:
             packs = rows.packs("open", "closed")
         done, total = 0, sum(pack.indexed for pack in packs)
         for pack in packs:
-            yield from self._pack(pack)
+            try:
+                yield from self._pack(pack)
+            except OutOfReach as away:
+                yield self._unread(pack, away.error)
             done += pack.indexed
             if on_progress is not None:
                 on_progress(done, total)
+
+    def _unread(self, row: PackRow, reason: ArtifactError) -> ArtifactError:
+        """A pack in the tier could not be checked."""
+        with self._index.reading() as rows:
+            artifacts = [*_needs(rows, row).artifacts]
+        return ArtifactError(
+            f"{pack_name(row.id)} is in the tier and could not be checked: {reason.message}",
+            code=reason.code,
+            hint=reason.hint,
+            details={**reason.details, "artifacts": artifacts},
+        )
 
     def _strangers(self) -> Iterator[ArtifactError]:
         """What lies among the packs, is not in the index, and cannot have been left there by a killed process."""
@@ -123,8 +139,10 @@ class Checker:
                 return
             needs = _needs(rows, now)
             try:
-                self._files.forget(row.id)
-                pack = self._files.open(row.id)
+                self._packs.forget(row.id)
+                pack = self._packs.open(row.id)
+            except OutOfReach:
+                raise
             except (OSError, DamagedFrame) as error:
                 if isinstance(error, FileNotFoundError) and not needs.artifacts:
                     return  # it was collected, and a crash of the machine took that from the index

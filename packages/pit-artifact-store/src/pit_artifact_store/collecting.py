@@ -18,15 +18,20 @@ from symphony_sdk.ports import Collected, OnArtifactProgress
 from pit_artifact_store.applying import is_newest
 from pit_artifact_store.index import Index
 from pit_artifact_store.journal import Journal, Stale
-from pit_artifact_store.pack_files import PackFiles
 from pit_artifact_store.packs import CHUNK, COMMIT, HEADER_BYTES, PACKED_CHUNK, DamagedFrame, Frame, Pack
 from pit_artifact_store.reading import recipe_of
 from pit_artifact_store.recipes import Chunk, encode_recipe
 from pit_artifact_store.records import Gone, Image, ObjectRow, Row, decode_commit
 from pit_artifact_store.rows import CHUNK_PARTS, Object, PackRow, Rows
+from pit_artifact_store.tiering.away import Packs
+from pit_artifact_store.tiering.moving import Mover
+from pit_artifact_store.tiering.remote import OutOfReach
 
 WASTE: Final = 0.2
 """A pack is written anew when more of it than this part is not needed."""
+
+AWAY_WASTE: Final = 0.5
+"""The same of a pack that is in the tier alone: for that it is fetched, and what is needed of it comes back here."""
 
 QUARANTINE: Final = 3600.0
 """Seconds for which a condemned pack stays, where the time of grace is not shorter."""
@@ -69,14 +74,17 @@ class Collector:
 
     Args:
         index: The index of the store.
-        files: Its packs.
+        packs: Its packs.
         journal: Writes into both.
+        mover: Deletes what the tier has of a pack.
     """
 
-    def __init__(self, index: Index, files: PackFiles, journal: Journal) -> None:
+    def __init__(self, index: Index, packs: Packs, journal: Journal, mover: Mover) -> None:
         self._index = index
-        self._files = files
+        self._packs = packs
+        self._files = packs.files
         self._journal = journal
+        self._mover = mover
 
     def collect(self, grace: float, *, dry_run: bool, on_progress: OnArtifactProgress | None) -> Collected:
         """Free what was removed before, and what no artifact needs.
@@ -102,9 +110,15 @@ class Collector:
         with self._index.reading() as rows:
             settled = rows.packs("open", "closed")
         done, total = 0, sum(pack.indexed for pack in settled)
+        in_reach = True
         for pack in settled:
             with suppress(Changed, Stale, DamagedFrame, FileNotFoundError):  # it stays as it is
                 self._tidy(pack)
+                try:
+                    if in_reach:
+                        self._tidy_away(pack)
+                except OutOfReach:
+                    in_reach = False
             done += pack.indexed
             if on_progress is not None:
                 on_progress(done, total)
@@ -183,6 +197,28 @@ class Collector:
             self._mark_packed(row)
             return
         self._write_anew(pack, row, survey, give_way)
+
+    def _tidy_away(self, known: PackRow) -> None:
+        """Write anew what is needed of a pack that is in the tier alone, where hardly anything is.
+
+        Raises:
+            OutOfReach: The tier cannot be used.
+        """
+        stubs = self._packs.stubs
+        if known.id not in stubs.away():
+            return
+        with stubs.locked(wait=False) as alone:
+            stub = stubs.away().get(known.id)
+            if not alone or stub is None:
+                return
+            with self._index.reading() as rows:
+                row = rows.pack(known.id)
+                if row is None or row.state != "closed":
+                    return
+                survey = _survey(rows, row, set())
+            wasted = stub.chunks - survey.live
+            if wasted > AWAY_WASTE * (stub.size - HEADER_BYTES) or (wasted and not survey.chunks):
+                self._write_anew(self._packs.open(row.id), row, survey)
 
     def _waste(self, pack: Pack, survey: Survey) -> int:
         """Bytes of the chunks of a pack that nobody needs."""
@@ -280,14 +316,19 @@ class Collector:
         with self._index.reading() as rows:
             waiting = rows.removed_bytes()
             condemned = rows.packs("condemned")
-        deleted = False
+        in_reach, deleted = True, False
         for row in condemned:
             if row.condemned > before:
                 waiting += row.indexed
                 continue
             # First the file: without it the row does no harm, and the other way round it would be replayed.
             self._files.path(row.id).unlink(missing_ok=True)
-            self._files.forget(row.id)
+            self._packs.forget(row.id)
+            in_tier = self._packs.stubs.get(row.id) is not None
+            if in_tier and not (in_reach := in_reach and self._mover.delete(row.id)):
+                # The row stays as well: without it, what is in the tier would be replayed.
+                waiting += row.indexed
+                continue
             with self._index.writing() as rows:
                 rows.db.execute("delete from pack where number = ? and state = 'condemned'", (row.number,))
             deleted = True

@@ -10,6 +10,7 @@ import apsw
 from symphony_sdk.errors import ArtifactError
 
 from pit_artifact_store.ids import text_of
+from pit_artifact_store.tiering.remote import OutOfReach
 
 _MENDS: Final = {
     errno.ENOSPC: "Free some space on that disk; what was stored before is kept.",
@@ -43,6 +44,8 @@ def disk_errors_named(root: Path, doing: str = "written to") -> Iterator[None]:
     """
     try:
         yield
+    except OutOfReach as away:
+        raise away.error from away
     except OSError as error:
         raise _refusal(root, doing, error.strerror or str(error), error.errno) from error
     except (UnicodeEncodeError, OverflowError) as error:
@@ -100,6 +103,21 @@ def damaged(id: bytes, found: str) -> ArtifactError:
         code="SYM-A005",
         hint="Run again what made it: storing the same bytes mends it. Or remove it, and check the disk.",
         details={"id": text_of(id), "artifacts": [text_of(id)]},
+    )
+
+
+def out_of_reach(id: bytes, reason: ArtifactError) -> ArtifactError:
+    """An artifact is in the tier, and that cannot be used now.
+
+    Args:
+        id: Its id.
+        reason: Why not.
+    """
+    return ArtifactError(
+        f"artifact {text_of(id)} was offloaded, and cannot be read now: {reason.message}",
+        code=reason.code,
+        hint=reason.hint,
+        details={**reason.details, "id": text_of(id)},
     )
 
 

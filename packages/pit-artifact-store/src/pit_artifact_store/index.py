@@ -131,6 +131,15 @@ class Index:
                     db.execute("rollback")
                 raise
 
+    def checkpoint(self) -> None:
+        """Make durable what was committed.
+
+        Raises:
+            apsw.Error: It cannot be.
+        """
+        with self._turn:
+            self._writer.db.execute("pragma wal_checkpoint(full)")
+
     def close(self) -> None:
         """Close every connection; one that reads is closed when it is done."""
         self._closed = True

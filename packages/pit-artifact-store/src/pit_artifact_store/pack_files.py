@@ -148,9 +148,11 @@ class PackFiles:
         try:
             pack = self._read_header(id, os.O_RDWR)
             fcntl.flock(pack.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Between the two it may have been deleted, or left this machine and come back.
+            is_the_same = self.path(id).stat().st_ino == os.fstat(pack.fd).st_ino
         except (BlockingIOError, FileNotFoundError):
             return None
-        return pack
+        return pack if is_the_same else None
 
     def sync(self, pack: Pack) -> None:
         """Make durable what was appended to a pack.
@@ -188,25 +190,34 @@ class PackFiles:
     def _read_header(self, id: bytes, access: int = os.O_RDONLY) -> Pack:
         fd = os.open(self.path(id), access | os.O_CLOEXEC)
         try:
-            header = os.pread(fd, HEADER_BYTES, 0)
-            if len(header) < HEADER_BYTES:
-                raise DamagedFrame(
-                    id, 0, f"{len(header)} of the {HEADER_BYTES} bytes of its header are there"
-                )
-            magic, named, epoch, length = HEADER.unpack_from(header)
-            wrapped, rest = header[HEADER.size :][:length], header[HEADER.size + length :]
-            if magic != MAGIC or named != id or any(rest):
-                raise DamagedFrame(id, 0, "its header is not what was written")
-            if epoch > self.wrapping.epoch:
-                self.wrapping = self._renewed()
-            try:
-                cipher = AESGCM(self.wrapping.unwrap(epoch, id, wrapped))
-            except ArtifactError as error:
-                raise DamagedFrame(id, 0, str(error)) from error
+            cipher, epoch = self.opened(id, os.pread(fd, HEADER_BYTES, 0))
         except BaseException:
             os.close(fd)
             raise
         return Pack(fd, id, cipher, epoch)
+
+    def opened(self, id: bytes, header: bytes) -> tuple[AESGCM, int]:
+        """What opens the frames of a pack, and the epoch of the key that wraps its own.
+
+        Args:
+            id: Its id.
+            header: Its first `HEADER_BYTES`.
+
+        Raises:
+            DamagedFrame: They are not what was written, or its key does not fit those of the store.
+        """
+        if len(header) < HEADER_BYTES:
+            raise DamagedFrame(id, 0, f"{len(header)} of the {HEADER_BYTES} bytes of its header are there")
+        magic, named, epoch, length = HEADER.unpack_from(header)
+        wrapped, rest = header[HEADER.size :][:length], header[HEADER.size + length :]
+        if magic != MAGIC or named != id or any(rest):
+            raise DamagedFrame(id, 0, "its header is not what was written")
+        if epoch > self.wrapping.epoch:
+            self.wrapping = self._renewed()
+        try:
+            return AESGCM(self.wrapping.unwrap(epoch, id, wrapped)), epoch
+        except ArtifactError as error:
+            raise DamagedFrame(id, 0, str(error)) from error
 
 
 def _is_name(text: str) -> bool:

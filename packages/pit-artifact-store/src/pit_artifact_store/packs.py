@@ -106,6 +106,18 @@ class Pack:
         """Bytes of the file."""
         return os.fstat(self.fd).st_size
 
+    def read_at(self, length: int, offset: int) -> bytes:
+        """Some bytes of the file, as they are.
+
+        Args:
+            length: How many; fewer come at its end.
+            offset: The first.
+
+        Raises:
+            OSError: The disk refuses.
+        """
+        return os.pread(self.fd, length, offset)
+
     def seal(self, offset: int, contents: Sequence[tuple[int, bytes | memoryview]]) -> list[bytes]:
         """Frames, ready to be appended: the beginning and the rest of each in turn.
 
@@ -133,7 +145,7 @@ class Pack:
             DamagedFrame: It is not there, or not what was written.
             OSError: The disk refuses.
         """
-        return self._open(os.pread(self.fd, stored, offset), offset, stored)
+        return self._open(self.read_at(stored, offset), offset, stored)
 
     def frames(self, offset: int = HEADER_BYTES) -> Iterator[Frame]:
         """All frames from a place on, to the end of the file.
@@ -147,7 +159,7 @@ class Pack:
         """
         size = self.size
         while offset < size:
-            head = os.pread(self.fd, _HEAD.size, offset)
+            head = self.read_at(_HEAD.size, offset)
             if len(head) < _HEAD.size:
                 raise DamagedFrame(self.id, offset, "a frame ends too early")
             inner = _HEAD.unpack(head)[1]
@@ -165,7 +177,7 @@ class Pack:
         """
         offset, size = HEADER_BYTES, self.size
         while offset + OVERHEAD <= size:
-            kind, inner = _HEAD.unpack(os.pread(self.fd, _HEAD.size, offset))
+            kind, inner = _HEAD.unpack(self.read_at(_HEAD.size, offset))
             yield kind, offset, _HEAD.size + inner
             offset += max(_HEAD.size + inner, OVERHEAD)
 
@@ -175,7 +187,7 @@ class Pack:
         Args:
             offset: Where it begins.
         """
-        head = os.pread(self.fd, _HEAD.size, offset)
+        head = self.read_at(_HEAD.size, offset)
         end = offset + _HEAD.size + _HEAD.unpack(head)[1] if len(head) == _HEAD.size else self.size
         return min(max(end, offset + OVERHEAD), self.size)
 

@@ -1,18 +1,32 @@
 """Reads artifacts: every byte is authenticated with its place, and a whole artifact is checked against its id."""
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import zstandard
 
 from pit_artifact_store.ids import ContentIds
-from pit_artifact_store.pack_files import PackFiles
-from pit_artifact_store.packs import CHUNK, PACKED_CHUNK, DamagedFrame
+from pit_artifact_store.packs import CHUNK, PACKED_CHUNK, DamagedFrame, Pack
 from pit_artifact_store.recipes import Chunk, Recipe
 from pit_artifact_store.rows import Object
 
 
 class DamagedContent(Exception):
     """The bytes of an artifact are not those of its id, or its recipe is none."""
+
+
+class OpensPacks(Protocol):
+    """Where a reader has the packs from."""
+
+    def open(self, id: bytes) -> Pack:
+        """A pack, to read from.
+
+        Args:
+            id: Its id.
+
+        Raises:
+            FileNotFoundError: It is not there.
+        """
 
 
 class Reader:
@@ -23,7 +37,7 @@ class Reader:
         ids: Gives the ids of the store.
     """
 
-    def __init__(self, files: PackFiles, ids: ContentIds) -> None:
+    def __init__(self, files: OpensPacks, ids: ContentIds) -> None:
         self._files = files
         self._ids = ids
         self._recent: tuple[bytes, int, Recipe] | None = None

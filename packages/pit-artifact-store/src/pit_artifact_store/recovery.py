@@ -15,28 +15,37 @@ from pit_artifact_store.packs import COMMIT, HEADER_BYTES, DamagedFrame, Pack
 from pit_artifact_store.recipes import Recipe
 from pit_artifact_store.records import EntryRow, Gone, Image, ObjectRow, decode_commit
 from pit_artifact_store.rows import PackRow, Rows
+from pit_artifact_store.tiering.away import Packs
 
 _AT_ONCE: Final = 1000
 
 
-def recover(index: Index, files: PackFiles) -> None:
+def recover(index: Index, packs: Packs) -> None:
     """Replay what processes wrote that are no more, as far as the index does not have it.
 
     Called while no other process joins the store.
 
     Args:
         index: The index.
-        files: The packs.
+        packs: The packs.
 
     Raises:
+        OutOfReach: What the index does not have is in the tier alone, and that cannot be used.
         OSError: The disk refuses.
         apsw.Error: The index refuses.
     """
+    files = packs.files
     with index.reading() as rows:
         states = {pack.id: pack for pack in rows.packs()}
     # Each stays locked until its commits are in the index.
     behind: list[Tail] = []
     complete: list[Tail] = []
+    for id, stub in packs.stubs.away().items():
+        known = states.get(id)
+        if known is None or (known.state != "condemned" and known.indexed < stub.size):
+            with suppress(DamagedFrame):  # `verify` says so
+                begin = known.indexed if known else HEADER_BYTES
+                behind.append(Tail(packs.open(id), begin, stub.size, commits=True))
     for id in files.ids():
         known = states.get(id)
         if known is not None and _is_settled(files, known):
@@ -48,9 +57,14 @@ def recover(index: Index, files: PackFiles) -> None:
         if pack is not None:
             tail = _tail(pack, known.indexed if known else HEADER_BYTES)
             (complete if known is not None and not tail.commits else behind).append(tail)
-    if behind:
-        with index.writing() as rows:
-            _replay(rows, behind)
+    try:
+        if behind:
+            with index.writing() as rows:
+                _replay(rows, behind)
+    except BaseException:
+        for tail in (*behind, *complete):  # whoever keeps the error must not keep the locks
+            tail.pack.close()
+        raise
     if complete:
         with suppress(apsw.FullError, apsw.ReadOnlyError), index.writing() as rows:  # nothing depends on it
             for tail in complete:

@@ -14,6 +14,7 @@ from symphony_sdk.errors import ArtifactError, ErrorPayload
 from symphony_sdk.ports import (
     GRACE,
     ArtifactInfo,
+    ArtifactTier,
     Collected,
     Durability,
     Found,
@@ -25,6 +26,8 @@ from symphony_sdk.ports import (
     Score,
     StoreUsage,
     Tag,
+    TierReport,
+    TierStatus,
 )
 
 from pit_artifact_store import layout
@@ -35,7 +38,7 @@ from pit_artifact_store.collecting import Collector
 from pit_artifact_store.committer import Committer
 from pit_artifact_store.compressing import Compressor
 from pit_artifact_store.entries import Description, describe
-from pit_artifact_store.failures import damaged, disk_errors_named
+from pit_artifact_store.failures import damaged, disk_errors_named, out_of_reach
 from pit_artifact_store.ids import ContentIds, text_of
 from pit_artifact_store.index import Index
 from pit_artifact_store.journal import Journal, Stale
@@ -48,6 +51,12 @@ from pit_artifact_store.reading import DamagedContent, Reader
 from pit_artifact_store.recovery import recover
 from pit_artifact_store.rows import Object
 from pit_artifact_store.searching import Search
+from pit_artifact_store.tiering.away import Packs
+from pit_artifact_store.tiering.moving import Mover
+from pit_artifact_store.tiering.rebuilding import Rebuilding, not_empty
+from pit_artifact_store.tiering.remote import OutOfReach, Remote
+from pit_artifact_store.tiering.stored_keys import has_keys, put_keys
+from pit_artifact_store.tiering.stubs import Stubs
 
 Result = TypeVar("Result")
 
@@ -59,31 +68,40 @@ class Store:
 
     Args:
         directory: Where it is; made if it is not there.
+        open_tier: Opens its tier, when it is first needed; None where it has none.
 
     Raises:
         ArtifactError: The directory cannot be used, is of another version, or its keys cannot be had.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, open_tier: Callable[[], ArtifactTier] | None = None) -> None:
         self._root = directory
         self._process = os.getpid()
+        self._remote = Remote(open_tier)
+        self._open()
+
+    def _open(self) -> None:
         self._closed = False
-        with disk_errors_named(directory, "opened"):
-            self._keys, self._index, self._files = self._join()
+        with disk_errors_named(self._root, "opened"):
+            self._keys, self._index, self._packs = self._join()
+        self._files = self._packs.files
         self._ids = ids = ContentIds(self._keys.id_key)
-        self._reader = Reader(self._files, ids)
+        self._reader = Reader(self._packs, ids)
         self._journal = Journal(self._index, self._files)
         chunker = Chunker(self._keys.chunk_seed)
-        self._publisher = Publisher(self._index, self._journal, self._reader, chunker, ids)
+        # Nothing is shared with a pack that is in the tier alone: to store never waits for that.
+        here = Reader(self._files, ids)
+        self._publisher = Publisher(self._index, self._journal, here, chunker, ids)
         self._catalogue = Catalogue(self._index, self._journal)
-        self._collector = Collector(self._index, self._files, self._journal)
-        self._compressor = Compressor(directory, self._collector, self._publisher)
-        self._checker = Checker(directory, self._index, self._files, ids)
-        self._search = Search(directory, self._index, self._reader, self._keys.search_key)
+        self._mover = Mover(self._root, self._index, self._packs, self._journal, ids)
+        self._collector = Collector(self._index, self._packs, self._journal, self._mover)
+        self._compressor = Compressor(self._root, self._collector, self._publisher)
+        self._checker = Checker(self._root, self._index, self._packs, ids)
+        self._search = Search(self._root, self._index, self._reader, self._keys.search_key)
         alone = (ArtifactError, Stale, OSError, apsw.Error)
         self._committer: Committer[Publication] = Committer(self._publisher.commit, alone)
 
-    def _join(self) -> tuple[RepositoryKeys, Index, PackFiles]:
+    def _join(self) -> tuple[RepositoryKeys, Index, Packs]:
         """Become one of the processes that use the directory; make it a store where it is not yet one."""
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         with layout.joining(self._root):
@@ -92,16 +110,17 @@ class Store:
                 layout.make_directories(self._root)
             keys = open_keys(self._root / "keys")
             files = PackFiles(self._root / "packs", keys, self._renew_keys)
+            packs = Packs(files, Stubs(self._root), self._remote)
             index = Index(self._root / "index.db", keys.index_key)
             try:
                 index.make()
                 if not made:
                     layout.mark_made(self._root)
-                recover(index, files)
+                recover(index, packs)
             except BaseException:
                 index.close()
                 raise
-            return keys, index, files
+            return keys, index, packs
 
     def __enter__(self) -> "Store":
         return self
@@ -606,6 +625,84 @@ class Store:
         sizes = self._files.sizes()
         return StoreUsage(artifacts, int(size), sum(sizes), gone, len(sizes))
 
+    # -- the tier ------------------------------------------------------------------------------------
+
+    def back_up(self, *, on_progress: OnArtifactProgress | None = None) -> TierReport:
+        """Copy what the tier does not have yet; each copy is read back and compared before it counts.
+
+        Args:
+            on_progress: Told how far it is.
+
+        Raises:
+            ArtifactError: There is no tier, it cannot be reached, or it is that of another store.
+        """
+        with self._reading():
+            return self._mover.back_up(self._keys.tier_name, on_progress)
+
+    def offload(self, *, age: float, on_progress: OnArtifactProgress | None = None) -> TierReport:
+        """Have packs in the tier alone: what was not written to for a while is backed up, then leaves this machine.
+
+        Args:
+            age: Only what was last written so many seconds ago, or longer.
+            on_progress: Told how far it is.
+
+        Raises:
+            ArtifactError: There is no tier, it cannot be reached, or it is that of another store.
+        """
+        with self._writing():
+            return self._mover.offload(self._keys.tier_name, age, on_progress)
+
+    def recall(self, *, on_progress: OnArtifactProgress | None = None) -> TierReport:
+        """Bring everything that is in the tier alone back to this machine.
+
+        Args:
+            on_progress: Told how far it is.
+
+        Raises:
+            ArtifactError: There is no tier, it cannot be reached, or the disk refuses.
+        """
+        with self._writing():
+            return self._mover.recall(on_progress)
+
+    def rebuild(self, *, on_progress: OnArtifactProgress | None = None) -> TierReport:
+        """Make this store, which is empty and which nobody else uses, the one that was backed up to its tier.
+
+        Args:
+            on_progress: Told how far it is.
+
+        Raises:
+            ArtifactError: This store is not empty, there is nothing in its tier, the master key of what is there is
+                not here, or the tier cannot be reached. Another attempt goes on where this one ended.
+        """
+        with self._writing(), self._packs.stubs.locked():
+            rebuilding = Rebuilding(self._root, self._remote.tier)
+            self._expect_empty()
+            report = rebuilding.fetch(on_progress)
+            self.close()
+            rebuilding.take_over()
+        self._open()
+        return report
+
+    def tier(self) -> TierStatus:
+        """How much of the store is in its tier.
+
+        Raises:
+            ArtifactError: There is no tier.
+        """
+        with self._reading():
+            return self._mover.status()
+
+    def _expect_empty(self) -> None:
+        self._journal.finish()
+        with self._index.reading() as rows:
+            (artifacts,) = rows.first("select count(*) from object")
+        if artifacts:
+            raise not_empty(self._root, f"it has {artifacts:,} artifacts")
+        for id in self._files.ids():
+            with suppress(DamagedFrame):  # an attempt before brought it
+                if self._files.lock(id) is None:
+                    raise not_empty(self._root, "another process uses it")
+
     # -- keys ----------------------------------------------------------------------------------------
 
     def keys(self) -> Sequence[KeyInfo]:
@@ -620,12 +717,31 @@ class Store:
             data: Whether what is stored from now on is sealed with a new key as well.
 
         Raises:
-            ArtifactError: The new master key cannot be kept; the old one still holds.
+            ArtifactError: The new master key cannot be kept; the old one still holds. Or the keys are rotated, and the
+                tier has the old ones still.
         """
         with self._writing(), layout.joining(self._root):
             self._keys = rotate(self._root / "keys", self._keys, data=data)
             self._files.wrapping = self._keys
+        self._renew_keys_in_tier()
         return self._keys.infos[0]
+
+    def _renew_keys_in_tier(self) -> None:
+        """Have the keys in the tier, where the store is backed up: what is there opens with a key that is forgotten."""
+        if not self._remote.is_set:
+            return
+        try:
+            with self._writing(), self._packs.stubs.locked():
+                if has_keys(self._remote.tier, self._keys.tier_name):
+                    put_keys(self._remote.tier, self._keys.tier_name, (self._root / "keys").read_bytes())
+        except ArtifactError as error:
+            raise ArtifactError(
+                f"the keys are rotated, but those in the tier are still the old ones: {error.message}",
+                code=error.code,
+                hint="Run `symphony artifacts tier back-up` as soon as it can be used: until then, the store cannot be "
+                "restored from there.",
+                details=error.details,
+            ) from error
 
     def _renew_keys(self) -> RepositoryKeys:
         self._keys = open_keys(self._root / "keys")
@@ -704,12 +820,16 @@ class Store:
                 found = resolve(rows, text, present=True)
             try:
                 return use(found)
+            except OutOfReach as away:
+                raise out_of_reach(found.id, away.error) from away
             except UNREADABLE:
                 # Its pack may have been written anew since its row was read: look once more, while nobody can write.
                 with self._index.writing() as rows:
                     found = resolve(rows, text_of(found.id), present=True)
                     try:
                         return use(found)
+                    except OutOfReach as away:
+                        raise out_of_reach(found.id, away.error) from away
                     except FileNotFoundError as error:
                         raise damaged(found.id, f"its file {Path(error.filename).name} is gone") from error
                     except (DamagedFrame, DamagedContent, zstandard.ZstdError) as error:

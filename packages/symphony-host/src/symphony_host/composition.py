@@ -24,9 +24,11 @@ from symphony_sdk.ports import (
     ExecutorPort,
     ExtensionInfo,
     ExtensionPort,
+    OpenTier,
     PitPort,
     TransportPort,
 )
+from symphony_sdk.providers import PitRole
 
 from symphony_host.bus_listener import BusListener
 from symphony_host.bytecode import forget_doubtful
@@ -37,7 +39,7 @@ from symphony_host.hosted_operations import HostedContext, host_lane
 from symphony_host.lifecycle import Lifecycle, Step
 from symphony_host.parts import InstalledConductor, InstalledObservers, InstalledParts, InstalledPit
 from symphony_host.permissions import audit_log, authority_of, declaration_of, hidden_from, roots_of
-from symphony_host.plugins import PluginManager
+from symphony_host.plugins import PluginManager, Provided
 from symphony_host.records import ExtensionRecord
 from symphony_host.trust import sandbox_of
 
@@ -64,6 +66,7 @@ class Host:
         pit: The components of the Pit.
         executors: The executors by name.
         transports: The transports by scheme.
+        artifact_tiers: What opens a tier of artifacts, by scheme.
         conductor: Advises on runs; None unless exactly one is installed.
         bridge: Between threads and the event loop that it lives on.
         observers: See every event of every run: those of extensions, and the bus.
@@ -87,6 +90,9 @@ class Host:
         )
         self.transports: InstalledParts[TransportPort] = InstalledParts(
             self, "transport", self._plugins.transports
+        )
+        self.artifact_tiers: InstalledParts[OpenTier] = InstalledParts(
+            self, "tier of artifacts", self._plugins.artifact_tiers
         )
         self._needs = {
             extension: tuple(need for need in needs if need in self._in_host)
@@ -194,7 +200,19 @@ class Host:
             setting: Name of the setting, such as `address`; it is checked when the executor is made.
             value: Its value as text.
         """
-        provided = self._plugins.executors().get(executor)
+        self._set_of(self._plugins.executors().get(executor), setting, value)
+
+    def set_of_component(self, role: PitRole, setting: str, value: str) -> None:
+        """Set a setting of the extension that brings a component of the Pit, before that is first used.
+
+        Args:
+            role: Which component; nothing is set where none is installed, as none can be used.
+            setting: Name of the setting, such as `tier`; it is checked when the component is made.
+            value: Its value as text.
+        """
+        self._set_of(self._plugins.pit_components().get(role), setting, value)
+
+    def _set_of(self, provided: Provided[Any] | None, setting: str, value: str) -> None:
         if provided is not None:
             override = provided.extension, setting, value
             self.settings = self.settings._replace(overrides=(*self.settings.overrides, override))
@@ -421,6 +439,7 @@ class HostServices:
         self.extensions: ExtensionPort = host.extensions
         self.executors: Mapping[str, ExecutorPort] = host.executors
         self.transports: Mapping[str, TransportPort] = host.transports
+        self.artifact_tiers: Mapping[str, OpenTier] = host.artifact_tiers
         self.bridge: BridgePort = host.bridge
 
     @property

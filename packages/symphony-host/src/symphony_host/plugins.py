@@ -153,6 +153,10 @@ class PluginManager:
         """The providers of transports by scheme."""
         return self._provided("symphony_transports", providers.Transport, lambda each, _: each.scheme)
 
+    def artifact_tiers(self) -> "Mapping[str, Provided[providers.TierScheme]]":
+        """The providers of tiers of artifacts by scheme."""
+        return self._provided("symphony_artifact_tiers", providers.TierScheme, lambda each, _: each.scheme)
+
     def bus_uplinks(self) -> "Mapping[str, Provided[providers.BusUplink]]":
         """The providers of buses that the host's own can join, by name."""
         return self._provided("symphony_bus_uplinks", providers.BusUplink, _by_name)

@@ -27,6 +27,7 @@ FAMILY = frozenset(
         "symphony-ofb",
         "symphony-registry",
         "symphony-telemetry",
+        "symphony-tier-objects",
         "symphony-transport-nats",
         "symphony-transports",
         "symphony-ui",

@@ -86,6 +86,9 @@ if TYPE_CHECKING:
         provides_addons as provides_addons,
     )
     from symphony_sdk.markers import (
+        provides_artifact_tiers as provides_artifact_tiers,
+    )
+    from symphony_sdk.markers import (
         provides_bus_uplinks as provides_bus_uplinks,
     )
     from symphony_sdk.markers import (
@@ -146,6 +149,7 @@ if TYPE_CHECKING:
     from symphony_sdk.providers import Observer as Observer
     from symphony_sdk.providers import PitComponent as PitComponent
     from symphony_sdk.providers import Services as Services
+    from symphony_sdk.providers import TierScheme as TierScheme
     from symphony_sdk.providers import Transport as Transport
     from symphony_sdk.providers import WorkflowTemplate as WorkflowTemplate
 
@@ -176,6 +180,7 @@ _HOME = {
         "on_load",
         "on_unload",
         "provides_addons",
+        "provides_artifact_tiers",
         "provides_bus_uplinks",
         "provides_cli",
         "provides_commands",
@@ -207,6 +212,7 @@ _HOME = {
         "Observer",
         "PitComponent",
         "Services",
+        "TierScheme",
         "Transport",
         "WorkflowTemplate",
     ),

@@ -965,6 +965,36 @@ CATALOGUE: dict[str, ErrorCode] = {
         "written: the disk is full, or the user has not the right. Where keys were to be rotated, the old "
         "ones still hold. A store that is sealed with `SYMPHONY_ARTIFACT_PASSPHRASE` needs no file there.",
     ),
+    "SYM-A050": ErrorCode(
+        "Tier of artifacts cannot be used",
+        "The place that the setting `tier` of symphony.artifact-store names cannot be reached, or it refuses: the "
+        "network is down, the bucket is not there, or the credentials do not allow it. The message names the URL, the "
+        "reason, and the artifact where one was read. Nothing is lost; what is on this machine is stored and read as "
+        "ever.",
+    ),
+    "SYM-A051": ErrorCode(
+        "There is no tier of artifacts",
+        "The setting `tier` of symphony.artifact-store is empty, is no URL, or has a scheme that no usable extension "
+        'provides. Set it, such as `tier = "s3://bucket/folder"`; symphony-tier-objects brings `s3`, `gs`, `az` and '
+        "`file`.",
+    ),
+    "SYM-A052": ErrorCode(
+        "Tier is that of another store",
+        "At the URL of the setting `tier` there are the keys of another artifact store. Two stores in one place would "
+        "mix their packs, so nothing was written. Set another folder of the bucket, or bring that store here by "
+        "`symphony artifacts tier restore` into an empty data directory.",
+    ),
+    "SYM-A053": ErrorCode(
+        "Pack in the tier is not what was put there",
+        "A pack in the tier is gone, shorter, or has other bytes than were sealed. The message names it. While it is on "
+        "this machine, too, nothing is lost: delete the copy in the tier and back up again. A pack that is in the tier "
+        "alone must come back from a version or a backup of the bucket.",
+    ),
+    "SYM-A054": ErrorCode(
+        "Store cannot be rebuilt from the tier",
+        "A store is only rebuilt where there is none: this one has artifacts, or another process uses it, or the tier "
+        "has no keys of any store. Set an empty data directory, and the URL to which the store was backed up.",
+    ),
     "SYM-A060": ErrorCode(
         "Bundle cannot be read or written",
         "The file of a bundle of artifacts is not there, may not be read or written by this user, or its disk is full. "

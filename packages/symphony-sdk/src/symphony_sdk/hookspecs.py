@@ -25,6 +25,7 @@ from symphony_sdk.providers import (
     FrontendCommand,
     Observer,
     PitComponent,
+    TierScheme,
     Transport,
     WorkflowTemplate,
 )
@@ -342,6 +343,27 @@ class HostHooks:
             @provides_transports
             def symphony_transports():
                 yield Transport("pigeon", create_transport)
+            ```
+        """
+
+    @_hookspec
+    def symphony_artifact_tiers(self) -> Iterable[TierScheme]:  # type: ignore[empty-body]
+        """Provide places away from this machine that keep the sealed files of the Artifact Store.
+
+        Returns:
+            Providers, each with a scheme of its own.
+
+        Example:
+            ```python
+            from symphony_sdk import TierScheme, provides_artifact_tiers
+
+            def create_opener(services):
+                from acme_tape.tier import TapeTier
+                return TapeTier
+
+            @provides_artifact_tiers
+            def symphony_artifact_tiers():
+                yield TierScheme("tape", create_opener)
             ```
         """
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         FrontendCommand,
         Observer,
         PitComponent,
+        TierScheme,
         Transport,
         WorkflowTemplate,
     )
@@ -46,6 +47,7 @@ StateRestorer = TypeVar("StateRestorer", bound="Callable[[Context, str, bytes], 
 PitComponents = TypeVar("PitComponents", bound="Callable[[], Iterable[PitComponent]]")
 Executors = TypeVar("Executors", bound="Callable[[], Iterable[Executor]]")
 Transports = TypeVar("Transports", bound="Callable[[], Iterable[Transport]]")
+TierSchemes = TypeVar("TierSchemes", bound="Callable[[], Iterable[TierScheme]]")
 BusUplinks = TypeVar("BusUplinks", bound="Callable[[], Iterable[BusUplink]]")
 Editors = TypeVar("Editors", bound="Callable[[], Iterable[Editor]]")
 Conductors = TypeVar("Conductors", bound="Callable[[], Iterable[Conductor]]")
@@ -127,6 +129,11 @@ def provides_executors(function: Executors) -> Executors:
 def provides_transports(function: Transports) -> Transports:
     """Mark the function that lists an extension's transports."""
     return hookimpl(specname="symphony_transports")(function)
+
+
+def provides_artifact_tiers(function: TierSchemes) -> TierSchemes:
+    """Mark the function that lists an extension's tiers of artifacts."""
+    return hookimpl(specname="symphony_artifact_tiers")(function)
 
 
 def provides_bus_uplinks(function: BusUplinks) -> BusUplinks:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         ExecutorPort,
         ExtensionPort,
         ObserverPort,
+        OpenTier,
         PitPort,
         TextEditingPort,
         TransportPort,
@@ -56,6 +57,10 @@ class Services(Protocol):
     @property
     def transports(self) -> "Mapping[str, TransportPort]":
         """Every transport by scheme."""
+
+    @property
+    def artifact_tiers(self) -> "Mapping[str, OpenTier]":
+        """What opens a tier of artifacts, by the scheme of its URL."""
 
     @property
     def bus(self) -> "BusPort":
@@ -100,6 +105,18 @@ class Transport(msgspec.Struct, frozen=True):
 
     scheme: str
     create: "Callable[[Services], TransportPort]"
+
+
+class TierScheme(msgspec.Struct, frozen=True):
+    """Provides tiers of artifacts: places away from this machine that keep sealed files.
+
+    Args:
+        scheme: First part of their URLs, such as `s3`.
+        create: Makes what opens the tier at a URL; called once, when such a tier is first used.
+    """
+
+    scheme: str
+    create: "Callable[[Services], OpenTier]"
 
 
 class BusUplink(msgspec.Struct, frozen=True):

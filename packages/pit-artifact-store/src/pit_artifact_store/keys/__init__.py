@@ -5,7 +5,7 @@ root secret come the keys of ids, index and chunks, which never change; each rep
 the packs of its epoch.
 """
 
-from pit_artifact_store.keys.lifecycle import open_keys, rotate
+from pit_artifact_store.keys.lifecycle import open_content, open_keys, rotate, take_over
 from pit_artifact_store.keys.repository import WRAPPED_BYTES, RepositoryKeys
 
-__all__ = ["WRAPPED_BYTES", "RepositoryKeys", "open_keys", "rotate"]
+__all__ = ["WRAPPED_BYTES", "RepositoryKeys", "open_content", "open_keys", "rotate", "take_over"]

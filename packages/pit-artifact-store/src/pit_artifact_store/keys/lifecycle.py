@@ -30,7 +30,7 @@ def open_keys(file: Path) -> RepositoryKeys:
     content = _read(file)
     if content is not None:
         return _opened(envelope.parse(content, str(file)))
-    if any(file.parent.glob("packs/*.pack")):
+    if any(file.parent.glob("packs/*")):
         raise _gone(file)
     return _keep(file, _with_new_key(Secrets(os.urandom(sources.KEY_BYTES), ())), rotating=False)
 
@@ -57,6 +57,42 @@ def rotate(file: Path, keys: RepositoryKeys, *, data: bool) -> RepositoryKeys:
     rotated = _keep(file, _with_new_key(secrets) if data else secrets, rotating=True)
     sources.forget(old.header.source, old.header.key_id)
     return rotated
+
+
+def open_content(content: bytes, where: str) -> RepositoryKeys:
+    """Open the keys of a store that is not here.
+
+    Args:
+        content: The file `keys` of it.
+        where: Where that is, for errors.
+
+    Raises:
+        ArtifactError: The master key is missing or wrong, or the file is damaged.
+    """
+    return _opened(envelope.parse(content, where))
+
+
+def take_over(file: Path, content: bytes) -> None:
+    """Put the keys of another store in the place of those of one that is empty, and forget its master key.
+
+    The caller holds the lock under which processes join the store.
+
+    Args:
+        file: The file `keys` in the store's directory.
+        content: The file `keys` of the other store, which opens.
+
+    Raises:
+        ArtifactError: It cannot be written; what was there still opens.
+    """
+    found = _read(file)
+    if found == content:
+        return
+    hint = "Free some space on that disk, or give this user the right to write there."
+    with private_files.refusals_named("the keys of the artifact store cannot be written", file, hint):
+        private_files.replace(file, content)
+    if found is not None:
+        header = envelope.parse(found, str(file)).header
+        sources.forget(header.source, header.key_id)
 
 
 def _read(file: Path) -> bytes | None:

@@ -25,6 +25,7 @@ class RepositoryKeys:
         index_key: Opens the index, 32 bytes; never changes.
         search_key: Opens what the search keeps, 32 bytes; never changes.
         chunk_seed: Says where content is cut, 64 bits; never changes.
+        tier_name: What the store is called in its tier; tells nothing of the keys, and never changes.
         epoch: Number of the repository key that new packs are sealed with.
 
     Args:
@@ -40,6 +41,7 @@ class RepositoryKeys:
         self.index_key = _derived(secrets.root, "index key")
         self.search_key = _derived(secrets.root, "search key")
         self.chunk_seed = int.from_bytes(_derived(secrets.root, "chunk seed")[:8], "little")
+        self.tier_name = _derived(secrets.root, "tier name")[:8].hex()
         self.epoch = secrets.keys[-1].epoch
         self._ciphers = {each.epoch: AESGCM(each.key) for each in secrets.keys}
         self._infos = tuple(

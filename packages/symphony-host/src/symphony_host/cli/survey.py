@@ -142,6 +142,7 @@ async def _ask(
         host.plugins.pit_components()
         host.plugins.executors()
         host.plugins.transports()
+        host.plugins.artifact_tiers()
         return infos, {**unwell, **host.problems}
 
 

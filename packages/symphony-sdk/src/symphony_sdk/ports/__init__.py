@@ -1,5 +1,6 @@
 """The ports: how the domain asks for what it needs, whoever answers."""
 
+from symphony_sdk.ports.artifact_tiers import ArtifactTier, OpenTier, TierFile
 from symphony_sdk.ports.artifacts import (
     GRACE,
     ArtifactInfo,
@@ -16,6 +17,8 @@ from symphony_sdk.ports.artifacts import (
     Score,
     StoreUsage,
     Tag,
+    TierReport,
+    TierStatus,
     checked_score,
 )
 from symphony_sdk.ports.bridge import BridgePort
@@ -79,6 +82,7 @@ __all__ = [
     "ArbitrationEngine",
     "ArtifactInfo",
     "ArtifactStore",
+    "ArtifactTier",
     "BlockingConductorPort",
     "BridgePort",
     "Buffer",
@@ -122,6 +126,7 @@ __all__ = [
     "NodeStatus",
     "ObserverPort",
     "OnArtifactProgress",
+    "OpenTier",
     "Page",
     "PitPort",
     "PlanAdvice",
@@ -148,6 +153,9 @@ __all__ = [
     "Tag",
     "TechnicalFault",
     "TextEditingPort",
+    "TierFile",
+    "TierReport",
+    "TierStatus",
     "TransactionalStore",
     "TransportPort",
     "WorkerExit",

@@ -230,6 +230,48 @@ def _no_score(score: Score, found: str) -> ArtifactError:
     )
 
 
+class TierReport(msgspec.Struct, frozen=True):
+    """What was moved between a store and its tier.
+
+    Args:
+        packs: How many packs were moved now.
+        bytes: Bytes of them.
+        kept: How many packs stayed where they are, as there was nothing to do for them.
+        faults: What could not be moved, and why; each names its pack.
+    """
+
+    packs: int = 0
+    bytes: int = 0
+    kept: int = 0
+    faults: tuple[ErrorPayload, ...] = ()
+
+
+class TierStatus(msgspec.Struct, frozen=True):
+    """How much of a store is in its tier.
+
+    Args:
+        url: Where the tier is.
+        packs: How many packs the store has, wherever they are.
+        bytes: Bytes of them.
+        backed_up: Bytes that are on this machine and in the tier.
+        offloaded: Bytes that are in the tier alone.
+        offloaded_packs: How many packs are in the tier alone.
+        missing: Packs that should be in the tier and are not there.
+        unknown: Packs in the tier that this store does not have.
+        problem: Why the tier could not be asked; `missing` and `unknown` are not known then.
+    """
+
+    url: str
+    packs: int
+    bytes: int
+    backed_up: int
+    offloaded: int
+    offloaded_packs: int
+    missing: tuple[str, ...] = ()
+    unknown: int = 0
+    problem: ErrorPayload | None = None
+
+
 class ArtifactStore(Protocol):
     """Keeps bytes by their content; safe with many threads."""
 
@@ -593,6 +635,57 @@ class ArtifactStore(Protocol):
 
     def usage(self) -> StoreUsage:
         """What the store holds."""
+
+    def back_up(self, *, on_progress: OnArtifactProgress | None = None) -> TierReport:
+        """Copy what the tier does not have yet; each copy is read back and compared before it counts.
+
+        Args:
+            on_progress: Told how far it is.
+
+        Raises:
+            ArtifactError: There is no tier, it cannot be reached, or it is that of another store.
+        """
+
+    def offload(self, *, age: float, on_progress: OnArtifactProgress | None = None) -> TierReport:
+        """Have packs in the tier alone: what was not written to for a while is backed up, then leaves this machine.
+
+        It is read from the tier from then on.
+
+        Args:
+            age: Only what was last written so many seconds ago, or longer.
+            on_progress: Told how far it is.
+
+        Raises:
+            ArtifactError: There is no tier, it cannot be reached, or it is that of another store.
+        """
+
+    def recall(self, *, on_progress: OnArtifactProgress | None = None) -> TierReport:
+        """Bring everything that is in the tier alone back to this machine.
+
+        Args:
+            on_progress: Told how far it is.
+
+        Raises:
+            ArtifactError: There is no tier, it cannot be reached, or the disk refuses.
+        """
+
+    def rebuild(self, *, on_progress: OnArtifactProgress | None = None) -> TierReport:
+        """Make this store, which is empty, the one that was backed up to its tier.
+
+        Args:
+            on_progress: Told how far it is.
+
+        Raises:
+            ArtifactError: This store is not empty, there is nothing in its tier, the master key of what is there is
+                not here, or the tier cannot be reached. Nothing was changed that another attempt minds.
+        """
+
+    def tier(self) -> TierStatus:
+        """How much of the store is in its tier.
+
+        Raises:
+            ArtifactError: There is no tier.
+        """
 
     def keys(self) -> Sequence[KeyInfo]:
         """The keys of the store, the newest first."""

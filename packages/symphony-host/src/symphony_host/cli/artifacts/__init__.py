@@ -10,6 +10,7 @@ from symphony_host.cli.artifacts.lineage_tree import lineage
 from symphony_host.cli.artifacts.reading import get, list_, log, show
 from symphony_host.cli.artifacts.scoring import score, scores
 from symphony_host.cli.artifacts.searching import search
+from symphony_host.cli.artifacts.tier import tier
 from symphony_host.cli.artifacts.upkeep import fsck, gc, keys, rotate_keys, usage
 
 
@@ -52,6 +53,7 @@ for _command in (
     gc,
     fsck,
     usage,
+    tier,
     keys,
     rotate_keys,
     export,

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def with_store(shell: Shell, use: "Callable[[ArtifactStore], T]") -> T:
+def with_store(shell: Shell, use: "Callable[[ArtifactStore], T]", *, tier: str = "") -> T:
     """What `use` gives for the Artifact Store, which is closed afterwards.
 
     Args:
         shell: What was asked of this call.
         use: Works with the store.
+        tier: URL of its tier, in place of the one of the settings; none where empty.
 
     Raises:
         PortError: There is no Artifact Store.
@@ -31,6 +32,8 @@ def with_store(shell: Shell, use: "Callable[[ArtifactStore], T]") -> T:
 
     async def opened() -> T:
         async with open_host(settings) as host:
+            if tier:
+                host.set_of_component("artifact_store", "tier", tier)
             store = host.artifacts
             with _interruptible():
                 return use(store)

@@ -1,5 +1,6 @@
 """A fake of every port: in memory, without processes, and as strict as the port's contract."""
 
+from symphony_sdk.testing.fakes.artifact_tiers import FakeArtifactTier
 from symphony_sdk.testing.fakes.artifacts import FakeArtifactStore
 from symphony_sdk.testing.fakes.bus import FakeBus
 from symphony_sdk.testing.fakes.conductor import FakeConductor
@@ -20,6 +21,7 @@ from symphony_sdk.testing.fakes.transport import FakeTransport
 __all__ = [
     "FakeArbitrationEngine",
     "FakeArtifactStore",
+    "FakeArtifactTier",
     "FakeBus",
     "FakeConductor",
     "FakeDagTracker",

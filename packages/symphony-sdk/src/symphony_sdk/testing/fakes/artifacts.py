@@ -10,6 +10,7 @@ import msgspec
 
 from symphony_sdk.contributions import ArtifactRef
 from symphony_sdk.errors import ArtifactError, ErrorPayload
+from symphony_sdk.ports.artifact_tiers import ArtifactTier
 from symphony_sdk.ports.artifacts import (
     GRACE,
     ArtifactInfo,
@@ -25,6 +26,8 @@ from symphony_sdk.ports.artifacts import (
     Score,
     StoreUsage,
     Tag,
+    TierReport,
+    TierStatus,
     checked_score,
 )
 from symphony_sdk.testing.fakes.artifact_records import (
@@ -41,15 +44,21 @@ from symphony_sdk.testing.fakes.artifact_records import (
     no_tag,
     related_to_itself,
 )
+from symphony_sdk.testing.fakes.artifact_tiers import FakeTiering
 from symphony_sdk.testing.fakes.artifact_words import found, words_of
 
 _PART: Final = 1 << 20
 
 
 class FakeArtifactStore:
-    """Fake of ArtifactStore: bytes in memory, ids from SHA-256."""
+    """Fake of ArtifactStore: bytes in memory, ids from SHA-256.
 
-    def __init__(self) -> None:
+    Args:
+        tier: Its tier; None where it has none.
+    """
+
+    def __init__(self, tier: ArtifactTier | None = None) -> None:
+        self._tiering = FakeTiering(tier)
         self._lock = threading.RLock()
         self._records = Records()
         self._keys = [KeyInfo(1, time.time(), "file in memory", True)]
@@ -78,6 +87,7 @@ class FakeArtifactStore:
         with self._lock:
             artifact = self._records.artifacts.setdefault(id, Artifact(id, kept))
             artifact.removed, artifact.damaged = 0.0, False
+            self._tiering.stored(id)
             return self._records.describe(artifact, description, moment)
 
     def put_stream(
@@ -111,17 +121,17 @@ class FakeArtifactStore:
 
     def get(self, id: str) -> bytes:
         """All bytes of an artifact."""
-        return self._readable(id).data
+        return self._tiering.data_of(self._readable(id))
 
     def read(self, id: str, offset: int, length: int) -> bytes:
         """Some bytes of an artifact."""
         check_range(id, offset, length)
-        return self._readable(id).data[offset : offset + length]
+        return self._tiering.data_of(self._readable(id))[offset : offset + length]
 
     def stream(self, id: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """The bytes of an artifact in parts."""
         check_range(id, offset, length or 0)
-        data = self._readable(id).data
+        data = self._tiering.data_of(self._readable(id))
         end = len(data) if length is None else min(len(data), offset + length)
         return (data[start : min(start + _PART, end)] for start in range(offset, end, _PART))
 
@@ -392,6 +402,32 @@ class FakeArtifactStore:
             ]
             stored = sum(len(artifact.data) for artifact in self._records.artifacts.values())
             return StoreUsage(len(sizes), sum(sizes), stored, len(self._records.artifacts) - len(sizes), 0)
+
+    def back_up(self, *, on_progress: OnArtifactProgress | None = None) -> TierReport:
+        """Copy what the tier does not have."""
+        with self._lock:
+            return self._tiering.back_up(self._records, on_progress)
+
+    def offload(self, *, age: float, on_progress: OnArtifactProgress | None = None) -> TierReport:
+        """Have artifacts in the tier alone."""
+        with self._lock:
+            return self._tiering.offload(self._records, age, on_progress)
+
+    def recall(self, *, on_progress: OnArtifactProgress | None = None) -> TierReport:
+        """Bring back what is in the tier alone."""
+        with self._lock:
+            return self._tiering.recall(self._records, on_progress)
+
+    def rebuild(self, *, on_progress: OnArtifactProgress | None = None) -> TierReport:
+        """Become the store that was backed up to the tier."""
+        with self._lock:
+            self._records, report = self._tiering.rebuild(self._records, on_progress)
+            return report
+
+    def tier(self) -> TierStatus:
+        """How much is in the tier."""
+        with self._lock:
+            return self._tiering.status(self._records)
 
     def keys(self) -> Sequence[KeyInfo]:
         """The keys of the store, which protect nothing here."""
