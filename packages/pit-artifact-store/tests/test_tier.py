@@ -373,12 +373,13 @@ def test_nobody_goes_on_with_a_pack_that_left_between_their_opening_and_locking_
             return pack
 
         monkeypatch.setattr(other._files, "_read_header", offloaded_meanwhile)
-        new = other.put(b"new").id
+        data = os.urandom(200_000)  # a small one is written while nobody else can write, nor offload
+        new = other.put(data).id
         monkeypatch.undo()
     lose_the_index(directory)
     store.close()
     with Store(directory, lambda: tier) as store:
-        assert (store.get(id), store.get(new)) == (b"in it", b"new")
+        assert (store.get(id), store.get(new)) == (b"in it", data)
 
 
 # -- keys, rebuilding --------------------------------------------------------------------------------
@@ -599,3 +600,35 @@ class Tiering(RuleBasedStateMachine):
 
 TestTiering = Tiering.TestCase
 TestTiering.settings = settings(max_examples=15, stateful_step_count=15, deadline=None)
+
+
+# -- the search --------------------------------------------------------------------------------------
+
+
+def found_by(store, query):
+    return [found.info.ref.id for found in store.search(query, fresh=True)]
+
+
+def test_the_words_of_offloaded_texts_are_found_and_showing_them_asks_nothing_of_the_tier(store, tier):
+    id = store.put(b"the quick brown fox", name="fox.txt", media_type="text/plain").id
+    assert found_by(store, "brown") == [id]
+    store.offload(age=0)
+    tier.reachable = False
+    (found,) = store.search("brown", fresh=True)
+    assert (found.info.ref.id, found.snippet) == (id, "fox.txt")
+
+
+def test_a_text_that_was_out_of_reach_is_found_by_its_words_once_it_is_back(directory, store, tier):
+    ids = [
+        store.put(b"%s fox" % word, name=f"{number}.txt", media_type="text/plain").id
+        for number, word in enumerate((b"brown", b"red"))
+    ]
+    store.offload(age=0)
+    for id in ids:
+        store.tag(id, f"animal/{id[3:8]}")
+    tier.reachable = False
+    assert set(found_by(store, "txt")) == set(ids)
+    assert found_by(store, "brown") == []
+    tier.reachable = True
+    assert found_by(store, "brown") == [ids[0]]
+    assert found_by(store, "red") == [ids[1]]

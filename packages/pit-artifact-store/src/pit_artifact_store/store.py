@@ -51,7 +51,7 @@ from pit_artifact_store.reading import DamagedContent, Reader
 from pit_artifact_store.recovery import recover
 from pit_artifact_store.rows import Object
 from pit_artifact_store.searching import Search
-from pit_artifact_store.tiering.away import Packs
+from pit_artifact_store.tiering.away import Packs, PacksHere
 from pit_artifact_store.tiering.moving import Mover
 from pit_artifact_store.tiering.rebuilding import Rebuilding, not_empty
 from pit_artifact_store.tiering.remote import OutOfReach, Remote
@@ -90,14 +90,14 @@ class Store:
         self._journal = Journal(self._index, self._files)
         chunker = Chunker(self._keys.chunk_seed)
         # Nothing is shared with a pack that is in the tier alone: to store never waits for that.
-        here = Reader(self._files, ids)
+        here = Reader(PacksHere(self._packs), ids)
         self._publisher = Publisher(self._index, self._journal, here, chunker, ids)
         self._catalogue = Catalogue(self._index, self._journal)
         self._mover = Mover(self._root, self._index, self._packs, self._journal, ids)
         self._collector = Collector(self._index, self._packs, self._journal, self._mover)
         self._compressor = Compressor(self._root, self._collector, self._publisher)
         self._checker = Checker(self._root, self._index, self._packs, ids)
-        self._search = Search(self._root, self._index, self._reader, self._keys.search_key)
+        self._search = Search(self._root, self._index, self._reader, here, self._keys.search_key)
         alone = (ArtifactError, Stale, OSError, apsw.Error)
         self._committer: Committer[Publication] = Committer(self._publisher.commit, alone)
 

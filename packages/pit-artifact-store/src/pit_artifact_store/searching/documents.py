@@ -10,6 +10,7 @@ from pit_artifact_store.packs import DamagedFrame
 from pit_artifact_store.reading import DamagedContent, Reader
 from pit_artifact_store.rows import Object, Rows
 from pit_artifact_store.searching.schema import BOOSTED, SEARCHED, WEIGHT, weight
+from pit_artifact_store.tiering.remote import OutOfReach
 
 TEXT_BYTES: Final = 1 << 20
 """Of a text, so many of its first bytes are indexed."""
@@ -68,13 +69,16 @@ def is_text(media_type: str) -> bool:
     return plain.startswith("text/") or plain in _TEXTS or plain.endswith(_SUFFIXES)
 
 
-def known(rows: Rows, reader: Reader, id: bytes) -> Known | None:
+def known(rows: Rows, reader: Reader | None, id: bytes) -> Known | None:
     """The document of an artifact; None where it is gone.
 
     Args:
         rows: The index of the store.
-        reader: Reads the packs.
+        reader: Reads the packs; None for a document without the text.
         id: Id of the artifact.
+
+    Raises:
+        OutOfReach: Its text is in the tier, and that cannot be used.
     """
     object = rows.object(id)
     if object is None:
@@ -114,7 +118,7 @@ def known(rows: Rows, reader: Reader, id: bytes) -> Known | None:
     if quality is not None:
         document.add_float("quality", quality)
     document.add_float(WEIGHT, weight(quality))
-    text = content(rows, reader, object) if any(is_text(entry[1]) for entry in entries) else ""
+    text = content(rows, reader, object) if reader and any(is_text(entry[1]) for entry in entries) else ""
     if text:
         document.add_text(SEARCHED, text)
     return Known(document, len(text) + sum(map(len, said)) + 500)
@@ -127,6 +131,9 @@ def content(rows: Rows, reader: Reader, object: Object) -> str:
         rows: The index of the store.
         reader: Reads the packs.
         object: The artifact.
+
+    Raises:
+        OutOfReach: They are in the tier, and that cannot be used.
     """
     found: Object | None = object
     for _ in range(_TRIES):
@@ -134,6 +141,8 @@ def content(rows: Rows, reader: Reader, object: Object) -> str:
             break
         try:
             data = b"".join(reader.parts(found, 0, min(found.size, TEXT_BYTES)))
+        except OutOfReach:
+            raise
         except (OSError, DamagedFrame, DamagedContent, zstandard.ZstdError):
             found = rows.object(object.id)  # its pack may have been written anew just then
             continue

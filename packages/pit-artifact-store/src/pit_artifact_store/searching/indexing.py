@@ -5,12 +5,13 @@ from typing import Final, NamedTuple
 
 import tantivy
 
-from pit_artifact_store.changes import Feed, changed_since, feed, is_prunable, prune
+from pit_artifact_store.changes import Feed, changed_since, feed, is_prunable, note, prune
 from pit_artifact_store.index import Index
 from pit_artifact_store.reading import Reader
 from pit_artifact_store.searching.documents import known
 from pit_artifact_store.searching.live import Live
 from pit_artifact_store.searching.sealing import Progress
+from pit_artifact_store.tiering.remote import OutOfReach
 
 BATCH_BYTES: Final = 64 << 20
 BATCH_DOCUMENTS: Final = 10_000
@@ -40,13 +41,16 @@ class Indexing:
     Args:
         index: The index of the store.
         reader: Reads its packs.
+        here: Reads those of them that are on this machine.
         live: The index of words.
     """
 
-    def __init__(self, index: Index, reader: Reader, live: Live) -> None:
+    def __init__(self, index: Index, reader: Reader, here: Reader, live: Live) -> None:
         self._index = index
         self._reader = reader
+        self._here = here
         self._live = live
+        self._without_text: list[bytes] = []
 
     def goal(self) -> int:
         """The moment of what was stored last."""
@@ -100,6 +104,7 @@ class Indexing:
                 writer.wait_merging_threads()
             self._live.keep(progress)
         self._prune(progress)
+        self._note_for_later()
         return True
 
     def _followed(self, followed: Feed, progress: Progress | None) -> Progress:
@@ -131,12 +136,25 @@ class Indexing:
     def _write(self, writer: tantivy.IndexWriter, id: bytes) -> int:
         """Put the newest document of an artifact in the place of an older one; gives its size."""
         with self._index.peeking() as rows:
-            found = known(rows, self._reader, id)
+            try:
+                found = known(rows, self._reader, id)
+            except OutOfReach:
+                self._reader = self._here  # nor are the others in reach: each attempt would take its time
+                self._without_text.append(id)
+                found = known(rows, None, id)
         writer.delete_documents_by_term("id", id.hex())
         if found is None:
             return 0
         writer.add_document(found.document)
         return found.size
+
+    def _note_for_later(self) -> None:
+        """Have looked at again whose text was out of reach: it is found by what else is known of it until then."""
+        if self._without_text:
+            with self._index.writing() as rows:
+                for id in self._without_text:
+                    note(rows, id)
+            self._without_text = []
 
     def _prune(self, progress: Progress) -> None:
         if progress.number >= 0:

@@ -18,6 +18,8 @@ from pit_artifact_store.ids import text_of
 from pit_artifact_store.index import Index
 from pit_artifact_store.lookups import Filters, fitting
 from pit_artifact_store.reading import Reader
+from pit_artifact_store.rows import Object, Rows
+from pit_artifact_store.tiering.remote import OutOfReach
 
 if TYPE_CHECKING:
     from pit_artifact_store.searching.live import Live
@@ -41,14 +43,16 @@ class Search:
         root: The directory of the store.
         index: Its index.
         reader: Reads its packs.
+        here: Reads those of them that are on this machine.
         key: Names and seals the index of words, 32 bytes.
     """
 
-    def __init__(self, root: Path, index: Index, reader: Reader, key: bytes) -> None:
+    def __init__(self, root: Path, index: Index, reader: Reader, here: Reader, key: bytes) -> None:
         self._root = root
         self._directory = root / "search"
         self._index = index
         self._reader = reader
+        self._here = here
         self._key = key
         self._live: Live | None = None
         self._indexed = 0
@@ -84,7 +88,7 @@ class Search:
         Raises:
             ArtifactError: The query cannot be understood, or what is stored cannot be indexed.
         """
-        from pit_artifact_store.searching.documents import content, is_text
+        from pit_artifact_store.searching.documents import is_text
         from pit_artifact_store.searching.indexing import Stopped
         from pit_artifact_store.searching.queries import filtered, pages, words_of
         from pit_artifact_store.searching.snippets import Snippets
@@ -113,12 +117,21 @@ class Search:
                 shown = dict(islice(shown.items(), limit - len(found)))
                 texts = rows.objects([id for id, info in shown.items() if is_text(info.ref.media_type)])
                 for id, info in shown.items():
-                    text = content(rows, self._reader, texts[id]) if id in texts else ""
+                    text = self._text_here(rows, texts[id]) if id in texts else ""
                     snippet = snippets.of(info, text)
                     found.append(Found(info, page[id], snippet.text, snippet.highlights))
             if len(found) >= limit:
                 break
         return found
+
+    def _text_here(self, rows: Rows, object: Object) -> str:
+        """The text of an artifact that is on this machine: nobody waits for the tier to see a snippet."""
+        from pit_artifact_store.searching.documents import content
+
+        try:
+            return content(rows, self._here, object)
+        except OutOfReach:
+            return ""
 
     def faults(self) -> list[ArtifactError]:
         """What on the disk is not what was written there."""
@@ -195,7 +208,7 @@ class Search:
         """
         from pit_artifact_store.searching.indexing import Indexing
 
-        indexing = Indexing(self._index, self._reader, self._opened())
+        indexing = Indexing(self._index, self._reader, self._here, self._opened())
         goal, began, more = indexing.goal(), time.monotonic(), True
         while more:
             if wait(began):

@@ -5,10 +5,11 @@ with its place.
 from typing import Final
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from symphony_sdk.errors import ArtifactError
 
 from pit_artifact_store.pack_files import PackFiles
-from pit_artifact_store.packs import HEADER_BYTES, DamagedFrame, Frame, Pack
-from pit_artifact_store.tiering.remote import Remote
+from pit_artifact_store.packs import HEADER_BYTES, DamagedFrame, Frame, Pack, pack_name
+from pit_artifact_store.tiering.remote import OutOfReach, Remote
 from pit_artifact_store.tiering.stubs import Stub, Stubs
 
 _NO_FILE: Final = -1
@@ -122,3 +123,33 @@ class Packs:
             cipher, epoch = self.files.opened(id, header)
             known = self._away[id] = AwayPack(id, cipher, epoch, stub.size, self.remote)
         return known
+
+
+class PacksHere:
+    """Those packs of a store that are on this machine: the tier is never asked.
+
+    Args:
+        packs: The packs, wherever they are.
+    """
+
+    def __init__(self, packs: Packs) -> None:
+        self._packs = packs
+
+    def open(self, id: bytes) -> Pack:
+        """A pack, to read from.
+
+        Args:
+            id: Its id.
+
+        Raises:
+            FileNotFoundError: It is nowhere.
+            DamagedFrame: Its header is not what was written, or its key does not fit those of the store.
+            OutOfReach: It is in the tier alone.
+        """
+        try:
+            return self._packs.files.open(id)
+        except FileNotFoundError:
+            if self._packs.stubs.get(id) is None:
+                raise
+            away = ArtifactError(f"{pack_name(id)} is in the tier alone", code="SYM-A050")
+            raise OutOfReach(away) from None
