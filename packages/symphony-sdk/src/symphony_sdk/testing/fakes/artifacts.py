@@ -335,6 +335,8 @@ class FakeArtifactStore:
                 ends = [one.subject if down else one.object for one in steps if one.kind != "produced-by"]
                 level = [end for end in dict.fromkeys(ends) if end not in seen]
                 seen.update(level)
+                if not level:
+                    break
             return found
 
     def score(self, id: str, score: Score) -> Score:
