@@ -25,8 +25,9 @@ def disk(monkeypatch):
     class Connection(sqlite3.Connection):
         def execute(self, sql, *args):
             if sql == "BEGIN IMMEDIATE":
-                super().execute(f"PRAGMA query_only = {int(Disk.read_only)}")
-                if Disk.read_only:
+                read_only = Disk.read_only  # once: it changes meanwhile
+                super().execute(f"PRAGMA query_only = {int(read_only)}")
+                if read_only:
                     super().execute("CREATE TABLE refused (x)")
             return super().execute(sql, *args)
 
