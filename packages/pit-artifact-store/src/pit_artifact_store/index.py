@@ -17,8 +17,8 @@ BUSY_SECONDS: Final = 60.0
 CHECKPOINT_PAGES: Final = 4000
 """Length of the log, in pages of 4 KiB, at which a commit moves it into the database."""
 
-WRITER_CACHE: Final = 16 << 20
-"""Bytes of the index that the connection of the writers keeps in memory."""
+CACHE: Final = 16 << 20
+"""Bytes of the index that a connection keeps in memory, at most."""
 
 
 class Index:
@@ -42,7 +42,6 @@ class Index:
         self._closed = False
         self._turn = threading.Lock()
         self._writer = self._connect()
-        self._writer.db.execute(f"pragma cache_size = -{WRITER_CACHE >> 10}")
 
     def _connect(self) -> Rows:
         db = apsw.Connection(str(self._path))
@@ -53,6 +52,7 @@ class Index:
             db.execute("pragma journal_mode = wal")
             db.execute("pragma synchronous = normal")
             db.execute("pragma temp_store = memory")
+            db.execute(f"pragma cache_size = -{CACHE >> 10}")
             db.execute(f"pragma wal_autocheckpoint = {CHECKPOINT_PAGES}")
         except BaseException:
             db.close()
