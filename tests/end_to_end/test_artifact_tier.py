@@ -128,6 +128,7 @@ def test_a_bucket_that_nobody_answers_for_is_named_with_the_artifact_and_what_to
 @pytest.mark.parametrize("seed", [1, 2])
 def test_whoever_moves_packs_is_killed_at_any_point_and_nothing_is_lost(tmp_path, seed):
     directory, url = tmp_path / "store", f"file://{tmp_path}/tier"
+    (tmp_path / "tier").mkdir()
     script = Path(__file__).with_name("tier_rounds.py")
     ran = subprocess.run(
         [sys.executable, script, directory, url, str(ROUNDS), str(seed * 1000)],
@@ -173,6 +174,7 @@ def test_whoever_moves_packs_is_killed_at_any_point_and_nothing_is_lost(tmp_path
 
 def test_a_restoration_that_is_killed_at_any_point_is_gone_on_with(tmp_path):
     url = f"file://{tmp_path}/tier"
+    (tmp_path / "tier").mkdir()
     with Store(tmp_path / "old", lambda: ObjectTier(url)) as store:
         kept = {}
         for _ in range(6):

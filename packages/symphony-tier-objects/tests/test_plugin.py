@@ -22,6 +22,7 @@ def test_each_scheme_has_a_tier_that_opens_at_its_urls(tmp_path):
     (given,) = manager.hook.symphony_artifact_tiers()
     schemes = {each.scheme: each for each in given}
     assert schemes.keys() == {"s3", "gs", "az", "file"}
+    (tmp_path / "tier").mkdir()
     tier = schemes["file"].create(None)(f"file://{tmp_path}/tier")
     assert tier.put("a", b"x")
     assert (tmp_path / "tier/a").read_bytes() == b"x"

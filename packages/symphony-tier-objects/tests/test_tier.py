@@ -22,7 +22,8 @@ class TestS3(ArtifactTierContract):
 class TestDirectory(ArtifactTierContract):
     @pytest.fixture
     def tier(self, tmp_path):
-        return ObjectTier(f"file://{quote(str(tmp_path / 'a folder'))}/there")
+        (tmp_path / "a folder").mkdir()
+        return ObjectTier(f"file://{quote(str(tmp_path / 'a folder'))}")
 
 
 def refused(code, use, *words):
@@ -101,7 +102,27 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path):
     )
 
 
+def test_a_disk_that_is_not_mounted_is_out_of_reach_and_is_not_another_empty_place(tmp_path):
+    folder = tmp_path / "disk/folder"
+    refused("SYM-A050", lambda: ObjectTier(f"file://{folder}"), str(folder), "the directory is not there")
+    assert not folder.parent.exists()
+    folder.mkdir(parents=True)
+    tier = ObjectTier(f"file://{folder}")
+    tier.put("packs/a", b"x")
+    folder.rename(tmp_path / "away")
+    refused("SYM-A050", lambda: tier.get("packs/a", 0, 1), str(folder), "the directory is not there")
+    refused("SYM-A050", lambda: tier.size("packs/a"), "the directory is not there")
+    refused("SYM-A050", lambda: [*tier.list("packs/")], "the directory is not there")
+    refused("SYM-A050", lambda: tier.put("packs/b", b"x"), "the directory is not there")
+    assert not folder.exists()
+    (tmp_path / "away").rename(folder)
+    assert tier.get("packs/a", 0, 1) == b"x"
+    with pytest.raises(FileNotFoundError):
+        tier.get("packs/b", 0, 1)
+
+
 def test_what_is_put_into_a_directory_is_synced_with_the_names_that_lead_to_it(tmp_path, monkeypatch):
+    (tmp_path / "tier").mkdir()
     tier = ObjectTier(f"file://{tmp_path}/tier")
     synced = set()
     fsync = os.fsync
@@ -118,6 +139,7 @@ def test_what_is_put_into_a_directory_is_synced_with_the_names_that_lead_to_it(t
 
 def test_the_example_of_the_readme_runs(tmp_path):
     readme = Path(__file__).parents[1] / "README.md"
+    (tmp_path / "tier").mkdir()
     (source,) = re.findall(r"^```python\n(.*?)^```$", readme.read_text("utf-8"), re.DOTALL | re.MULTILINE)
     done = subprocess.run(
         [sys.executable, "-c", source, f"file://{tmp_path}/tier"],

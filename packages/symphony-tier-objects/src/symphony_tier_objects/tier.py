@@ -16,7 +16,7 @@ from obstore.exceptions import (
     PreconditionError,
     UnauthenticatedError,
 )
-from obstore.store import LocalStore, ObjectStore, from_url
+from obstore.store import ObjectStore, from_url
 from symphony_sdk.errors import ArtifactError
 from symphony_sdk.ports import TierFile
 
@@ -50,7 +50,8 @@ _CREDENTIALS_HINT: Final = (
     "and see that they may read, write, list and delete there."
 )
 _UNREACHED_HINT: Final = (
-    "Check the network, the URL and the endpoint (such as AWS_ENDPOINT_URL), and do it again; nothing is lost, and "
+    "Check the network, the URL and the endpoint (such as AWS_ENDPOINT_URL), or that the disk is mounted and has the "
+    "directory; and do it again. Nothing is lost, and "
     "what is on this machine works without it."
 )
 
@@ -80,6 +81,7 @@ class ObjectTier:
                 hint="Credentials and endpoint belong into variables, such as AWS_ACCESS_KEY_ID and AWS_ENDPOINT_URL.",
             )
         self.url = url
+        self._directory = Path(unquote(parts.path)) if parts.scheme == "file" else None
         with self._named("cannot be used"):
             self._store = _opened(parts.scheme, url)
 
@@ -98,8 +100,8 @@ class ObjectTier:
                 obstore.put(self._store, name, data, mode="create")
             except (AlreadyExistsError, PreconditionError):
                 return False
-            if isinstance(self._store, LocalStore):
-                self._sync(name)
+            if self._directory is not None:
+                _sync(self._directory, name)
         return True
 
     def get(self, name: str, offset: int, length: int) -> bytes:
@@ -167,19 +169,10 @@ class ObjectTier:
             except FileNotFoundError:
                 return
 
-    def _sync(self, name: str) -> None:
-        """Make a file in a directory durable, as an object store does by itself."""
-        root = Path(unquote(urlsplit(self.url).path))
-        file = root / name
-        for path in (file, *(folder for folder in file.parents if folder.is_relative_to(root))):
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(fd)
-            finally:
-                os.close(fd)
-
     @contextmanager
     def _named(self, what: str) -> Iterator[None]:
+        if self._directory is not None and not self._directory.is_dir():
+            raise self._refusal(what, "the directory is not there", _UNREACHED_HINT)
         try:
             yield
         except (BaseError, OSError, ValueError) as error:
@@ -187,23 +180,34 @@ class ObjectTier:
                 raise
             refused = isinstance(error, PermissionDeniedError | UnauthenticatedError | PermissionError)
             reason = str(error).partition("\n\nDebug source")[0].strip()
-            raise ArtifactError(
-                f"the tier {self.url} {what}: {reason}",
-                code="SYM-A050",
-                hint=_CREDENTIALS_HINT if refused else _UNREACHED_HINT,
-                details={"url": self.url},
-            ) from error
+            raise self._refusal(what, reason, _CREDENTIALS_HINT if refused else _UNREACHED_HINT) from error
+
+    def _refusal(self, what: str, reason: str, hint: str) -> ArtifactError:
+        return ArtifactError(
+            f"the tier {self.url} {what}: {reason}", code="SYM-A050", hint=hint, details={"url": self.url}
+        )
 
 
 def _opened(scheme: str, url: str) -> ObjectStore:
     if scheme == "file":
-        return from_url(url, mkdir=True)
+        return from_url(url)  # makes no directory: where a disk is not mounted, it would be on another one
     # obstore reads everything from the environment but what is about the client, where that is given here.
     client: Any = dict(CLIENT)
     for setting in _CLIENT_SETTINGS:
         if said := os.environ.get(f"{VARIABLES[scheme]}{setting.upper()}"):
             client[setting] = said
     return from_url(url, client_options=client, retry_config=_RETRY)
+
+
+def _sync(root: Path, name: str) -> None:
+    """Make a file in a directory durable, as an object store does by itself."""
+    file = root / name
+    for path in (file, *(folder for folder in file.parents if folder.is_relative_to(root))):
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
 
 def _without_secrets(url: str) -> str:
