@@ -85,6 +85,26 @@ def test_each_item_is_derived_from_its_own(desk, artifacts):
     assert made_from(desk, "each.1") == {"second"}
 
 
+def test_the_results_of_a_map_are_derived_from_the_large_value_that_its_items_are_in(desk, artifacts):
+    @desk.operation("list")
+    async def list_(call, file):
+        return {"result": [f"{number} {BIG}" for number in range(2)]}
+
+    @desk.operation("shout")
+    async def shout(call, x):
+        return {"result": f"{x}!"}
+
+    flow = desk.flow(
+        {"list": "list", "each": {"control": "map", "over": "x", "uses": "shout"}, "b": "write"},
+        ["$inputs.file -> list.file", "list.result -> each.x", "each.results -> b.text"],
+        inputs={"file": {}},
+    )
+    assert play(desk, flow, file=given(artifacts[0])) == "completed"
+    assert made_from(desk, "b.-1") == {"each.results.msgpack"}
+    assert made_from(desk, "list.result.msgpack") == {"first"}
+    assert made_from(desk, "each.results.msgpack") == {"list.result.msgpack"}
+
+
 def test_what_is_passed_on_is_not_made_from_itself(desk, artifacts):
     flow = desk.flow({"a": "echo"}, ["$inputs.file -> a.x"], inputs={"file": {}})
     assert play(desk, flow, file=given(artifacts[0])) == "completed"

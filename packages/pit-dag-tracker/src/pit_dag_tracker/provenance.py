@@ -38,9 +38,16 @@ class Provenance:
             number: The node.
             given: What it, or one of its items, is given.
         """
-        found = dict.fromkeys(artifact_ids(given))
-        if self._spilled:
-            for parent, port in self._wiring.origins(number):
-                if id := self._spilled.get(parent, {}).get(port):
-                    found[id] = None
-        return tuple(found)
+        return tuple(dict.fromkeys((*artifact_ids(given), *self.large(number))))
+
+    def large(self, number: int) -> tuple[str, ...]:
+        """Ids of the artifacts that large inputs of a node came from, each once.
+
+        Args:
+            number: The node.
+        """
+        if not self._spilled:
+            return ()
+        origins = self._wiring.origins(number)
+        found = (self._spilled.get(parent, {}).get(port) for parent, port in origins)
+        return tuple(dict.fromkeys(id for id in found if id))

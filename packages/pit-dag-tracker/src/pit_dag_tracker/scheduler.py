@@ -517,11 +517,15 @@ class Scheduler:
             kept(outputs)
 
     def _sources(self, number: int, item: int) -> tuple[str, ...]:
-        """The artifacts that a node or an item is given; none where others inside of it say so of what they make."""
+        """The artifacts that a node or an item is given, as far as nobody inside of it says so of what it makes."""
         if item >= 0 and self._graph.runs(number) is None:
             return self._provenance.sources(number, self._repeating.given(number, item))
         if item < 0 and isinstance(self._nodes[number], _OPERATIONS):
             return self._provenance.sources(number, self._given[number])
+        if item < 0 and isinstance(self._nodes[number], _REPEATING):
+            return self._provenance.large(
+                number
+            )  # which item was given which of the others is known of each item
         return ()
 
     def _item_completed(
