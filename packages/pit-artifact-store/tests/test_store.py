@@ -105,10 +105,10 @@ def test_writers_at_once_share_the_syncs_of_a_group(store, directory, monkeypatc
 def test_one_that_cannot_be_stored_harms_none_of_its_group(store, monkeypatch):
     rows = store._publisher._rows
 
-    def refuse(index, publication, versions, now):
+    def refuse(index, publication, *given):
         if publication.description.name == "13":
             raise OSError(28, "No space left on device")
-        return rows(index, publication, versions, now)
+        return rows(index, publication, *given)
 
     monkeypatch.setattr(store._publisher, "_rows", refuse)
 

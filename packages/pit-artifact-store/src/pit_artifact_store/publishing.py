@@ -156,8 +156,10 @@ class Publisher:
 
         def build(rows: Rows) -> Iterator[Row]:
             versions: dict[str, tuple[int, bytes]] = {}
+            objects = rows.objects([publication.id for publication in group])
             for publication in group:
-                yield from self._rows(rows, publication, versions, now)
+                known = objects.get(publication.id)
+                yield from self._rows(rows, publication, known, versions, now)
 
         home = self._journal.commit(build, packs, chunks=[*pending.values()], placed=placed)
         if durable := [publication.packs for publication in group if publication.durable]:
@@ -212,8 +214,9 @@ class Publisher:
             publication.fresh, publication.packs = [], set()
             publication.id = self._ids(publication.data)
         with self._index.looking() as rows:
+            objects = rows.objects([publication.id for publication in publications])
             for publication in publications:
-                object = rows.object(publication.id)
+                object = objects.get(publication.id)
                 home = object and rows.first("select id from pack where number = ?", (object.home,))
                 known.append((object, {*(home or ())}))
         small = []
@@ -273,10 +276,14 @@ class Publisher:
             publication.packs.add(pack)
 
     def _rows(
-        self, rows: Rows, publication: Publication, versions: dict[str, tuple[int, bytes]], now: float
+        self,
+        rows: Rows,
+        publication: Publication,
+        known: Object | None,
+        versions: dict[str, tuple[int, bytes]],
+        now: float,
     ) -> Iterator[Row]:
         id = publication.id
-        known = rows.object(id)
         if publication.is_there:
             if known is None:
                 raise Stale
