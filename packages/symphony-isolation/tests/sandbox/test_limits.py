@@ -150,6 +150,23 @@ def test_no_process_is_left_by_one_that_hides_in_a_session_of_its_own(place, tie
         until(lambda: not living(before))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="keepers are of Linux")
+def test_the_keeper_takes_orphans_before_anything_can_leave_one():
+    code = """
+import ctypes, os
+from symphony_isolation.sandbox import namespaces
+
+def fork():
+    takes_orphans = ctypes.c_int()
+    ctypes.CDLL(None).prctl(37, ctypes.byref(takes_orphans), 0, 0, 0)  # PR_GET_CHILD_SUBREAPER
+    os._exit(10 + takes_orphans.value)
+
+namespaces.os.fork = fork
+namespaces.fork_kept()
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 11
+
+
 @pytest.mark.parametrize("processes", [1, 8])
 def test_all_end_with_the_host(place, tier, processes):
     policy = place.policy(tier, limits=Limits(processes=processes))

@@ -191,9 +191,10 @@ def fork_kept() -> None:
     """
     host = os.getppid()
     keeper = os.getpid()
+    # Before: on a busy machine the child has started others, and left them, when its parent runs again.
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
     inner = os.fork()
     if inner:
-        prctl(PR_SET_CHILD_SUBREAPER, 1)
         prctl(PR_SET_PDEATHSIG, signal.SIGHUP)
         if os.getppid() != host:
             os.kill(inner, signal.SIGKILL)
