@@ -191,7 +191,8 @@ def test_a_restoration_that_is_killed_at_any_point_is_gone_on_with(tmp_path):
         "    def told(*given, do=getattr(owner, name), **named):\n"
         "        say(); result = do(*given, **named); say(); return result\n"
         "    setattr(owner, name, told)\n"
-        "with Store(Path(sys.argv[1]), lambda: ObjectTier(sys.argv[2])) as store: store.rebuild()\n"
+        "with Store(Path(sys.argv[1]), lambda: ObjectTier(sys.argv[2])) as store:\n"
+        "    store.find() or store.rebuild()  # it may have been killed when all was done\n"
     )
     steps = 0
     while True:

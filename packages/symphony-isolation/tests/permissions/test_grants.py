@@ -202,12 +202,11 @@ def test_processes_that_grant_at_once_lose_nothing_of_each_other(tmp_path: Path)
 def test_a_process_that_is_killed_while_it_grants_leaves_all_that_it_had_granted(tmp_path: Path) -> None:
     told: list[str] = []
     for turn in range(3):
-        process = writer(tmp_path, str(turn), 10_000)
-        assert process.stdout is not None
-        told += [process.stdout.readline().strip() for _ in range(5)]
-        process.send_signal(signal.SIGKILL)
-        rest, _ = process.communicate(timeout=60)
-        told += rest.split()
+        with writer(tmp_path, str(turn), 10_000) as process:
+            assert process.stdout is not None
+            told += [process.stdout.readline().strip() for _ in range(5)]
+            process.send_signal(signal.SIGKILL)
+            told += process.stdout.read().split()  # not `communicate`, which passes over what was read ahead
     found = allowed(Grants(tmp_path), declared())
     assert set(told) <= set(found)
     assert len(found) <= len(told) + 3
