@@ -16,7 +16,9 @@ from pit_artifact_store.lookups import Filters, fitting
 from pit_artifact_store.searching import live, schema, search
 from symphony_sdk.errors import ArtifactError
 
-pytestmark = pytest.mark.skipif(live.in_memory() is None, reason="there is no directory in memory")
+pytestmark = pytest.mark.skipif(
+    live.in_memory() is None and os.environ.get("CI") != "true", reason="there is no directory in memory"
+)
 
 TASKS = Path("/proc/self/task")
 
@@ -63,6 +65,23 @@ def test_what_is_stored_is_indexed_a_little_later_by_itself(directory, monkeypat
         second = put(store, "needle two")
         until(lambda: ids(store, "needle", fresh=False) == {first, second})
         until(lambda: not [thread for thread in threads() if thread.name == "artifact-search"])
+
+
+def test_what_cannot_be_indexed_is_told_and_indexed_the_next_time(directory, monkeypatch, caplog):
+    monkeypatch.setattr(search, "DELAY", 0.05)
+    with Store(directory) as store:
+        with monkeypatch.context() as broken:
+            broken.setattr(live.SharedLive, "keep", refuse)
+            put(store, "needle one")
+            until(lambda: "No space left" in caplog.text)
+            assert str(directory) in caplog.text
+        second = put(store, "needle two")
+        until(lambda: second in ids(store, "needle", fresh=False))
+        assert len(ids(store, "needle")) == 2
+
+
+def refuse(*_):
+    raise OSError(28, "No space left on device")
 
 
 def test_what_another_process_stored_is_indexed_by_one_that_searches(directory, monkeypatch):

@@ -1,5 +1,6 @@
 """Searches a store, and has it indexed: in a thread of its own, later, when nothing is stored."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -34,6 +35,8 @@ PATIENCE: Final = 30.0
 """Seconds after which it is indexed also beside what is stored without a pause."""
 
 _TICK: Final = 0.1
+
+_log = logging.getLogger(__name__)
 
 
 class Search:
@@ -222,8 +225,12 @@ class Search:
 
         while not self._is_stopped_within(DELAY):
             self._waiting = False
-            with suppress(OSError, ValueError, apsw.Error, ArtifactError, Stopped):  # a fresh search says why
+            try:
                 self._index_all(self._wait_for_quiet)
+            except Stopped:  # nothing is lost by it
+                return
+            except (OSError, ValueError, apsw.Error, ArtifactError) as error:
+                _log.warning("what is new in %s was not indexed for the search: %s", self._root, error)
             with self._guard:
                 if not self._waiting:
                     self._thread = None
